@@ -1,0 +1,103 @@
+"""The entry: compose → typed settings → check → run; a user's error is one line and exit status 2."""
+
+import errno
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from edlae_sweeps.cells import Cell
+from edlae_sweeps.cli.config import conf_dir, register, typed
+from edlae_sweeps.cli.failures import describe
+from edlae_sweeps.cli.summary import print_summary
+from edlae_sweeps.console import print_error
+from edlae_sweeps.errors import EdlaeSweepsError
+from edlae_sweeps.experiment import run_job
+from edlae_sweeps.settings import Settings
+
+_USER_ERROR = 2
+# What the jobs of this process left: the summary of a multirun comes after all of them.
+_finished: list[tuple[Settings, list[Cell]]] = []
+_failed: list[str] = []
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was told to stop by a signal other than Ctrl-C."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+def main() -> None:
+    """Run from the command line; the exit status is 0, 2 for a user's error, or 128 + the signal that stopped it."""
+    # Hydra would exit by itself with a shortened traceback.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        # nohup and its like have set it to be ignored, and mean it.
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, _stop)
+    register()
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_task)()
+    except KeyboardInterrupt as stop:
+        _end(f"stopped by {stop if isinstance(stop, Stopped) else 'Ctrl-C'}", 128 + getattr(stop, "signum", signal.SIGINT))
+    except (HydraException, OmegaConfBaseException) as error:
+        _end(describe(error, conf_dir()), _USER_ERROR)
+    except EdlaeSweepsError as error:
+        _end(str(error), _USER_ERROR)
+    except OSError as error:
+        # Hydra makes its output folder before the job can check it. An OSError that names no file is a bug.
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        _end(f"{error.filename or 'disk'}: {error.strerror}; free some space, or set tracking.dir to a folder that can be written", _USER_ERROR)
+    if _failed:
+        _end(f"{len(_failed)} job(s) failed: {'; '.join(_failed)}", _USER_ERROR)
+    _end()
+
+
+def _end(error: str = "", status: int = 0) -> NoReturn:
+    """Show what was finished, then what went wrong, and exit."""
+    if _finished:
+        print_summary(_finished)
+    if error:
+        print_error(f"error: {error}")
+    sys.exit(status)
+
+
+def _stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    raise Stopped(signum)
+
+
+def _task(config: DictConfig) -> None:
+    """One job, as Hydra calls it."""
+    hydra_config = HydraConfig.get()
+    multirun = hydra_config.mode is RunMode.MULTIRUN
+    # Other launchers run their jobs in other processes, which must speak for themselves.
+    here = not multirun or hydra_config.runtime.choices["hydra/launcher"] == "basic"
+    overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
+    try:
+        settings = typed(config)
+        composed = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
+        cells = run_job(settings, Path(hydra_config.runtime.output_dir), composed)
+    except EdlaeSweepsError as error:
+        # Raised on, it would take the other jobs of a multirun with it.
+        if not (multirun and here):
+            raise
+        name = hydra_config.job.override_dirname
+        print_error(f"error: job {hydra_config.job.num} ({name}): {error}")
+        _failed.append(name)
+        return
+    if here:
+        _finished.append((settings, cells))
+    else:
+        print_summary([(settings, cells)])

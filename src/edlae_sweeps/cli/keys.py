@@ -1,0 +1,56 @@
+"""The documentation of every key, read from where it is set: the comment above it in conf/."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_KEY = re.compile(r"( *)(\w+):( .*)?$")
+# Blocks that configure Hydra rather than this application.
+_FOREIGN = frozenset({"defaults", "hydra"})
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as it is written on the command line, and the lines of comment above it; `file` is relative to conf/."""
+
+    name: str
+    text: tuple[str, ...]
+    file: Path
+
+
+def read_keys(conf: Path) -> list[Key]:
+    """Every key of the configuration files, config.yaml first."""
+    files = sorted(conf.rglob("*.yaml"), key=lambda path: (path.parent != conf, path))
+    return [key for file in files for key in _file_keys(file, conf)]
+
+
+def documentation(conf: Path) -> str:
+    """The text of `--help` on keys, safe inside a string.Template."""
+    lines: list[str] = []
+    file = None
+    for key in read_keys(conf):
+        if key.file != file:
+            file = key.file
+            lines += [f"[{file.parent}={file.stem}]" if file.parent.name else "[config]", ""]
+        lines += [f"  {key.name}", *(f"      {line}" for line in key.text), ""]
+    return "\n".join(lines).replace("$", "$$")
+
+
+def _file_keys(file: Path, conf: Path) -> Iterator[Key]:
+    relative = file.relative_to(conf)
+    prefix = list(relative.parent.parts)
+    parents: list[tuple[int, str]] = []
+    comment: list[str] = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.strip().startswith("#"):
+            comment.append(line.strip().removeprefix("#").strip())
+            continue
+        if match := _KEY.match(line):
+            indent, name = len(match[1]), match[2]
+            parents = [parent for parent in parents if parent[0] < indent]
+            path = [parent[1] for parent in parents]
+            parents.append((indent, name))
+            if name not in _FOREIGN and not _FOREIGN & set(path) and comment:
+                yield Key(".".join([*prefix, *path, name]), tuple(comment), relative)
+        comment = []

@@ -1,0 +1,56 @@
+"""The table at the end of a job, and the command to browse what it left."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from edlae_sweeps.cells import Cell
+from edlae_sweeps.console import print_line, print_table
+from edlae_sweeps.settings import Settings
+
+_HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "squared error", "fit s")
+
+
+def print_summary(jobs: Sequence[tuple[Settings, list[Cell]]]) -> None:
+    """Test metrics of the cells of some jobs, a table a data set, under its popularity baseline; then how to browse them."""
+    for label in dict.fromkeys(settings.dataset.label for settings, _ in jobs):
+        cells = [cell for settings, cells in jobs if settings.dataset.label == label for cell in cells]
+        first = cells[0].metrics
+        baseline = [
+            "popularity", "", "", "", _with_error(first, "baseline/ndcg_100"),
+            f"{first['baseline/recall_20']:.4f}", f"{first['baseline/recall_50']:.4f}", "", "",
+        ]  # fmt: skip
+        print_table(f"{label}, test users", _HEADER, [baseline, *map(_row, cells)])
+    for line in dict.fromkeys(_browse(settings) for settings, _ in jobs):
+        print_line(line)
+
+
+def _browse(settings: Settings) -> str:
+    uri = settings.tracking.uri
+    if uri and uri.startswith(("http://", "https://")):
+        return f"browse: {uri}"
+    uri = uri or f"sqlite:///{Path(settings.tracking.dir) / 'mlflow.db'}"
+    return f"browse: mlflow ui --backend-store-uri {shlex.quote(uri)}"
+
+
+def _row(cell: Cell) -> list[str]:
+    params, metrics = cell.params, cell.metrics
+    return [
+        params["method"],
+        str(params["rank"]),
+        _number(params.get("l2")),
+        _number(params.get("dropout")),
+        _with_error(metrics, "test/ndcg_100"),
+        f"{metrics['test/recall_20']:.4f}",
+        f"{metrics['test/recall_50']:.4f}",
+        f"{metrics['train/squared_error']:,.0f}",
+        f"{metrics['time/fit_seconds']:.1f}",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _with_error(metrics: dict[str, float], name: str) -> str:
+    return f"{metrics[name]:.4f} ± {metrics[f'{name}_se']:.4f}"

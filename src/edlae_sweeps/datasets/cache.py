@@ -1,0 +1,69 @@
+"""Arrays kept on disk between runs: npz without pickle, written atomically, damage noticed.
+
+Every array of an npz archive carries a CRC-32 that is verified as it is read; the key is part of the file's name.
+"""
+
+import errno
+import os
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edlae_sweeps.errors import DataError
+
+Arrays = dict[str, NDArray[Any]]
+
+_log = getLogger(__name__)
+
+
+def load_or_build(path: Path, names: frozenset[str], build: Callable[[], Arrays]) -> Arrays:
+    """The arrays in `path`, or, where it is missing, damaged or holds other than `names`, those of `build()`, then kept."""
+    if path.exists():
+        try:
+            arrays = read_arrays(path)
+            if arrays.keys() == names:
+                return arrays
+            problem = f"it holds {sorted(arrays)}"
+        # What zipfile and NumPy raise on bytes that are not, or no longer, what was written.
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            problem = str(error) or type(error).__name__
+        _log.warning("the cache file %s is damaged (%s): it is built again", path, problem)
+    arrays = build()
+    write_arrays(path, arrays)
+    return arrays
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Every array of an npz file."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], compressed: bool = False) -> None:
+    """Write an npz file that is either whole or not there, whenever the process or the machine stops.
+
+    Raises DataError when the folder can't be written or the disk is full.
+    """
+    save = np.savez_compressed if compressed else np.savez
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
+            save(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        remedy = "free some space" if error.errno == errno.ENOSPC else "make it writable"
+        raise DataError(f"can't write {path}: {error.strerror or error}; {remedy} or choose another folder") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,28 @@
+"""Which build dependency is missing? Debian source packages as users, their build dependencies as items."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edlae_sweeps.datasets.base import DatasetSettings, Interactions
+from edlae_sweeps.datasets.tables import read_string_table
+
+_TABLE = Path(__file__).parent / "data" / "debian-build-deps.tsv.gz"
+
+
+@dataclass
+class Debian(DatasetSettings):
+    """The data set that ships with the package (see data/README.md beside this file); nothing is downloaded."""
+
+    heldout_users: int = 2000
+    min_item_events: int = 5
+
+    @property
+    def label(self) -> str:
+        return "debian"
+
+    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - part of the package, not of data_dir
+        return hashlib.sha256(_TABLE.read_bytes()).hexdigest()
+
+    def read(self, data_dir: Path) -> Interactions:  # noqa: ARG002 - part of the package, not of data_dir
+        return read_string_table(_TABLE, "source", "build_depends")

@@ -1,0 +1,78 @@
+"""Prepared data and Gram, from the cache where it has them.
+
+A file's name carries the SHA-256 of the source, the settings and the format version: changed data or settings never meet an
+old file, and old files can be deleted at any time.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.sparse import csr_array
+
+from edlae_sweeps.datasets.base import DatasetSettings, HeldOut, Prepared
+from edlae_sweeps.datasets.cache import Arrays, load_or_build
+from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
+from edlae_sweeps.datasets.protocol import prepare
+
+_FORMAT = 1
+_PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
+_FIELDS = ("indptr", "indices")
+_NAMES = frozenset([f"{part}_{name}" for part in _PARTS for name in _FIELDS] + ["user_names", "item_names", "scalars", "digest"])
+_GRAM_NAMES = frozenset({"data", "indices", "indptr"})
+
+
+def load(settings: DatasetSettings, data_dir: Path) -> Prepared:
+    """The prepared split of a data set, read once from its source and then from `data_dir`."""
+    split = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "start"}
+    key = json.dumps([_FORMAT, settings.label, settings.content_digest(data_dir), split], sort_keys=True, default=str)
+    path = data_dir / "prepared" / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    return _unpack(load_or_build(path, _NAMES, lambda: _pack(prepare(settings.read(data_dir), settings))))
+
+
+def load_gram(
+    data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Callable[[int, int], None] | None = None
+) -> NDArray[Any]:
+    """G = XᵀX (n, n) of the training data; the cache holds its upper triangle as sparse counts, exact in every dtype."""
+
+    def build() -> Arrays:
+        upper = sparse_gram(data.train, advance)
+        return {name: getattr(upper, name) for name in _GRAM_NAMES}
+
+    arrays = load_or_build(data_dir / "gram" / f"{_FORMAT}-{data.digest[:32]}.npz", _GRAM_NAMES, build)
+    upper = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(data.n_items, data.n_items))
+    return dense_gram(upper, dtype)
+
+
+def _pack(data: Prepared) -> Arrays:
+    arrays: Arrays = {f"{part}_{name}": getattr(matrix, name) for part, (matrix, _) in data.parts().items() for name in _FIELDS}
+    arrays["user_names"], arrays["item_names"] = data.user_names, data.item_names
+    arrays["scalars"] = np.array([data.validation.first_user, data.test.first_user, data.events, data.filtered_items])
+    arrays["digest"] = np.array(data.digest)
+    return arrays
+
+
+def _unpack(arrays: Arrays) -> Prepared:
+    n_items = len(arrays["item_names"])
+
+    def matrix(part: str) -> csr_array:
+        indptr, indices = (arrays[f"{part}_{name}"] for name in _FIELDS)
+        ones = np.ones(len(indices), dtype=np.float32)
+        return csr_array((ones, indices, indptr), shape=(len(indptr) - 1, n_items))
+
+    first_validation, first_test, events, filtered_items = arrays["scalars"].tolist()
+    return Prepared(
+        train=matrix("train"),
+        validation=HeldOut(matrix("validation_tr"), matrix("validation_te"), first_validation),
+        test=HeldOut(matrix("test_tr"), matrix("test_te"), first_test),
+        user_names=arrays["user_names"],
+        item_names=arrays["item_names"],
+        events=events,
+        filtered_items=filtered_items,
+        digest=str(arrays["digest"]),
+    )

@@ -1,0 +1,80 @@
+"""How well a model fits its training data, from the Gram matrix: X itself is not touched again.
+
+With W = UVᵀ (or B), β = diag W, g = diag G, A = G + Λ (paper: Eq. 7; g, Λ as vectors):
+
+    squared error  ‖X − XW‖²
+    objective      ‖X − X(W − dMat β)‖² + ‖Λ^½(W − dMat β)‖²
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edlae_sweeps.methods import FullRank, LowRank, Model
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrainingFit:
+    """‖X − XW‖² and the objective of Eq. 7, both sums over all entries."""
+
+    squared_error: float
+    objective: float
+
+
+def training_fit(gram: NDArray[Any], penalty: Vector, model: Model) -> TrainingFit:
+    """Squared error and Eq. 7 objective of a model, with `penalty` = diag Λ (n,).
+
+    Low rank: one n×n×k product. Full rank: O(n²). Sums are accumulated in float64, since they cancel.
+    """
+    if isinstance(model, FullRank):
+        return _full_rank(gram, penalty, model)
+    return _low_rank(gram, penalty, model)
+
+
+def _low_rank(gram: NDArray[Any], penalty: Vector, model: LowRank) -> TrainingFit:
+    """tr G − 2⟨GU, V⟩ + ⟨VᵀV, UᵀGU⟩, and
+    tr G − 2(⟨GU, V⟩ − gᵀβ) + ⟨VᵀV, UᵀAU⟩ − 2βᵀ·rowsum((AU)∘V) + Σ_j β_j²(g_j + Λ_j), with AU = GU + Λ∘U.
+    """
+    U, V = model.U, model.V
+    g = gram.diagonal().astype(np.float64)
+    GU = gram @ U
+    VtV = V.T @ V
+    beta = _row_sums(U, V)
+    diag_GW = _row_sums(GU, V)
+    squared_error = g.sum() - 2 * diag_GW.sum() + _inner(VtV, U.T @ GU)
+    GU += penalty.astype(GU.dtype)[:, None] * U
+    objective = (
+        g.sum()
+        - 2 * (diag_GW.sum() - g @ beta)
+        + _inner(VtV, U.T @ GU)
+        - 2 * beta @ _row_sums(GU, V)
+        + beta**2 @ (g + penalty)
+    )
+    return TrainingFit(float(squared_error), float(objective))
+
+
+def _full_rank(gram: NDArray[Any], penalty: Vector, model: FullRank) -> TrainingFit:
+    """From AB = A − dMat(d): tr G − ⟨G, B⟩ + Σ_i B_ii(Λ_i − d_i) − Σ_ij Λ_i B_ij², and
+    tr G − ⟨G, W⟩ − Σ_j β_j(A_jj(1 − β_j) − d_j) with W = B − dMat β.
+    """
+    B, d = model.B, model.d
+    g = gram.diagonal().astype(np.float64)
+    beta = B.diagonal().astype(np.float64)
+    inner_GB = _inner(gram, B)
+    squared_error = g.sum() - inner_GB + beta @ (penalty - d) - penalty @ _row_sums(B, B)
+    objective = g.sum() - (inner_GB - g @ beta) - beta @ ((g + penalty) * (1 - beta) - d)
+    return TrainingFit(float(squared_error), float(objective))
+
+
+def _row_sums(a: NDArray[Any], b: NDArray[Any]) -> Vector:
+    """diag(a bᵀ), accumulated in float64."""
+    return np.einsum("ij,ij->i", a, b, dtype=np.float64)  # type: ignore[no-any-return]
+
+
+def _inner(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """⟨a, b⟩ = Σ_ij a_ij b_ij, accumulated in float64."""
+    return float(_row_sums(a, b).sum())
