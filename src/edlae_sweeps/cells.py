@@ -34,7 +34,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Factorised:
-    """What the ranks of a job share: G (n, n), diag Λ (n,), the method's state, the baseline, and the seconds it took."""
+    """What the ranks of a job share: G (n, n), diag Λ (n,), the method's state, the baseline; and seconds."""
 
     gram: NDArray[Any]
     penalty: NDArray[np.float64]
@@ -119,7 +119,9 @@ def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str
     packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
     texts = {
         **composed,
-        "environment.json": json.dumps({"platform": platform.platform(), "packages": dict(sorted(packages.items()))}, indent=2),
+        "environment.json": json.dumps(
+            {"platform": platform.platform(), "packages": dict(sorted(packages.items()))}, indent=2
+        ),
         "result.json": json.dumps(asdict(cell), indent=2),
     }
     for name, text in texts.items():
@@ -128,7 +130,9 @@ def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str
             temporary.write_text(text + "\n", encoding="utf-8")
             temporary.replace(folder / name)
         except OSError as error:
-            raise DataError(f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir") from error
+            raise DataError(
+                f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"
+            ) from error
 
 
 def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -19,11 +19,18 @@ _PIPE_WIDTH = 160
 
 @contextmanager
 def stage(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show that `label` is under way: a spinner with the time, and a bar once the yielded `advance(done, total)` is called.
+    """Show that `label` is under way: a spinner with the time, and a bar once the yielded `advance(done, total)` is
+    called.
 
     The seconds it took go to the log.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     start = time.perf_counter()
     quiet = not _progress_console.is_terminal
     with Progress(*columns, console=_progress_console, transient=True, disable=quiet) as progress:

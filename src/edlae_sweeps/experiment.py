@@ -43,8 +43,8 @@ class Job:
 def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> list[Cell]:
     """Run one job and return its cells, which are also in `output` and in MLflow.
 
-    `composed` (file name → text) is kept with each result. What a user can have got wrong is checked before the first run
-    is created: EdlaeSweepsError.
+    `composed` (file name → text) is kept with each result. What a user can have got wrong is checked before the first
+    run is created: EdlaeSweepsError.
     """
     settings.check()
     ranks = settings.ranks()
@@ -67,15 +67,15 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> li
 
 
 def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
-    """Raise ConfigError when the estimated peak exceeds the memory that this process may take, cgroup limits included."""
+    """Raise ConfigError when the estimated peak exceeds the memory left to this process, by cgroups too."""
     itemsize = 4 if settings.dtype.value == "float32" else 8
     needed = _BASE_BYTES + settings.method.peak_bytes(data.n_items, _largest(ranks), itemsize)
     available = machine.available_memory()
     if needed > available:
         raise ConfigError(
             f"rank={settings.rank} on {data.n_items} items in {settings.dtype.value} needs about "
-            f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller rank"
-            f"{', dtype=float32' if itemsize == 8 else ''} or a higher dataset.min_item_events, or free some memory"
+            f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller "
+            f"rank{', dtype=float32' if itemsize == 8 else ''} or a higher dataset.min_item_events, or free some memory"
         )
 
 
@@ -111,11 +111,17 @@ def finish_ranks(job: Job, factorised: Factorised, store: Store, experiment: str
         folder = job.output / cell.name if job.several else job.output
         keep(cell, per_user, folder, job.composed)
         job.cells.append(cell)
-        _log.info("%s: test nDCG@100 %.4f ± %.4f", cell.name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"])
+        _log.info(
+            "%s: test nDCG@100 %.4f ± %.4f", cell.name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"]
+        )
         if unreachable:
             continue
         try:
-            with store.run(experiment, cell.name, "cell", cell.params, outer) if job.several else nullcontext(outer) as tracked:
+            with (
+                store.run(experiment, cell.name, "cell", cell.params, outer)
+                if job.several
+                else nullcontext(outer) as tracked
+            ):
                 tracked.log(cell.metrics, cell.tags, folder, record)
         except TrackingError as error:
             unreachable = error

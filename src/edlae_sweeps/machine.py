@@ -16,8 +16,8 @@ _CGROUP_LIST = Path("/proc/self/cgroup")
 def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGROUP_LIST) -> int:
     """Bytes that this process may still take: the least of free physical memory and the room left in its cgroups.
 
-    Reads both versions of Linux control groups (containers, Slurm, systemd), each group and its parents; elsewhere there
-    is only physical memory.
+    Reads both versions of Linux control groups (containers, Slurm, systemd), each group and its parents; elsewhere
+    there is only physical memory.
     """
     free = psutil.virtual_memory().available
     rooms = [_room(folder, *names) for folder, names in _memory_cgroups(cgroup_root, cgroup_list)]
@@ -25,7 +25,7 @@ def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGRO
 
 
 def _memory_cgroups(root: Path, listing: Path) -> list[tuple[Path, tuple[str, str, str]]]:
-    """Folders of the memory cgroups of this process and their parents, with the names of limit, usage and page-cache key."""
+    """Memory cgroups of this process and their parents, with their names of limit, usage and page cache."""
     try:
         lines = listing.read_text().splitlines()
     except OSError:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -13,6 +13,9 @@ from edlae_sweeps.methods import Method, Rank
 
 # Part of every run key. Raise it when, and only when, the same settings on the same data give other results.
 RESULTS_VERSION = 1
+
+# URI schemes of MLflow's tracking stores, without the driver that may follow a +.
+_STORES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
 
 
 class DType(Enum):
@@ -24,23 +27,33 @@ class DType(Enum):
 
 @dataclass
 class Tracking:
-    """Where results go: an MLflow tracking URI (null: a database in `dir`), and the folder of everything a run leaves."""
+    """Where results go: an MLflow tracking URI (None: a database in `dir`), and the folder of all else."""
 
-    uri: str | None = None
-    dir: str = "mlruns"
+    uri: str | None
+    dir: str
+
+    def check(self) -> None:
+        """Raise ConfigError for what MLflow can't use."""
+        if not self.dir:
+            raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
+        if self.uri is not None and self.uri.partition(":")[0].partition("+")[0] not in _STORES:
+            raise ConfigError(
+                f"tracking.uri={self.uri}: MLflow keeps runs on a server or in a database; choose http://HOST:PORT, "
+                "sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
+            )
 
 
 @dataclass
 class Settings:
-    """One job: a method on a data set, at one rank or several. conf/ documents every key."""
+    """One job: a method on a data set, at one rank or several. conf/ sets and documents every key."""
 
     dataset: DatasetSettings
     method: Method
+    rank: Any
+    dtype: DType
+    seed: int
     data_dir: str
-    rank: Any = 500
-    dtype: DType = DType.float32
-    seed: int = 0
-    tracking: Tracking = field(default_factory=Tracking)
+    tracking: Tracking
 
     def check(self) -> None:
         """Raise ConfigError for whatever is wrong without looking at the data."""
@@ -49,8 +62,7 @@ class Settings:
         self.dataset.check()
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
-        if not self.tracking.dir:
-            raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
+        self.tracking.check()
 
     def ranks(self) -> tuple[Rank, ...]:
         """The ranks of `rank`, each once, ascending, `full` last."""
@@ -70,7 +82,8 @@ class Settings:
 def _rank_error(value: object) -> ConfigError:
     shown = "null" if value is None else f"{value!r}" if isinstance(value, str) else str(value).lower()
     return ConfigError(
-        f"rank={shown}: choose a whole number from 1 to the number of items, full, or a list of these, such as 'rank=[10,100,full]'"
+        f"rank={shown}: choose a whole number from 1 to the number of items, full, or a list of these, "
+        "such as 'rank=[10,100,full]'"
     )
 
 

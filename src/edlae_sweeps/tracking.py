@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 # Read by mlflow as it is imported: no usage data are sent unless the user asks for it.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that dies during a job costs seconds of retries, not mlflow's default of four minutes; its results are on disk.
+# A server that dies during a job costs seconds of retries, not mlflow's default of four minutes; its results are on
+# disk.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 import psutil
@@ -117,8 +118,13 @@ class Store:
     def run(
         self, experiment: str, name: str, kind: str, params: Mapping[str, object], parent: "Run | None" = None
     ) -> Iterator["Run"]:
-        """A run that is RUNNING inside the block and FINISHED, FAILED or, when the process is told to stop, KILLED after it."""
-        process = {"kind": kind, "host": socket.gethostname(), "pid": str(os.getpid()), "pid_start": _start(os.getpid())}
+        """A run: RUNNING inside the block; then FINISHED, FAILED, or KILLED if the process was told to stop."""
+        process = {
+            "kind": kind,
+            "host": socket.gethostname(),
+            "pid": str(os.getpid()),
+            "pid_start": _start(os.getpid()),
+        }
         source = {"mlflow.source.name": "edlae_sweeps", "mlflow.source.type": "LOCAL"}
         family = {"mlflow.parentRunId": parent.id} if parent else {}
         with _one_line_errors(self.uri):
@@ -154,7 +160,9 @@ class Run:
         with _one_line_errors(self._uri):
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
 
-    def log(self, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Path, dataset: DatasetRecord) -> None:
+    def log(
+        self, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Path, dataset: DatasetRecord
+    ) -> None:
         """The results of a finished computation: metrics and tags in one request, every file below `artifacts`."""
         now = int(time.time() * 1000)
         with _one_line_errors(self._uri):

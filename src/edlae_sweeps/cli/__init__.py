@@ -50,7 +50,10 @@ def main() -> None:
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_task)()
     except KeyboardInterrupt as stop:
-        _end(f"stopped by {stop if isinstance(stop, Stopped) else 'Ctrl-C'}", 128 + getattr(stop, "signum", signal.SIGINT))
+        _end(
+            f"stopped by {stop if isinstance(stop, Stopped) else 'Ctrl-C'}",
+            128 + getattr(stop, "signum", signal.SIGINT),
+        )
     except (HydraException, OmegaConfBaseException) as error:
         _end(describe(error, conf_dir()), _USER_ERROR)
     except EdlaeSweepsError as error:
@@ -59,7 +62,8 @@ def main() -> None:
         # Hydra makes its output folder before the job can check it. An OSError that names no file is a bug.
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        _end(f"{error.filename or 'disk'}: {error.strerror}; free some space, or set tracking.dir to a folder that can be written", _USER_ERROR)
+        remedy = "free some space, or set tracking.dir to a folder that can be written"
+        _end(f"{error.filename or 'disk'}: {error.strerror}; {remedy}", _USER_ERROR)
     if _failed:
         _end(f"{len(_failed)} job(s) failed: {'; '.join(_failed)}", _USER_ERROR)
     _end()
@@ -90,9 +94,11 @@ def _task(config: DictConfig) -> None:
         composed = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
         cells = run_job(settings, Path(hydra_config.runtime.output_dir), composed)
     except EdlaeSweepsError as error:
-        # Raised on, it would take the other jobs of a multirun with it.
-        if not (multirun and here):
+        if not multirun:
+            _end(str(error), _USER_ERROR)
+        if not here:
             raise
+        # Raised on, it would take the other jobs of the multirun with it.
         name = hydra_config.job.override_dirname
         print_error(f"error: job {hydra_config.job.num} ({name}): {error}")
         _failed.append(name)

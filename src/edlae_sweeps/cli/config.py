@@ -1,13 +1,18 @@
 """The configuration: where conf/ is, its schemas, and how a composed one becomes typed settings."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, cast
 
 import platformdirs
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from edlae_sweeps.cli.failures import describe, unknown_key
 from edlae_sweeps.cli.keys import documentation
 from edlae_sweeps.datasets import DATASETS
+from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.settings import Settings
 
@@ -33,8 +38,16 @@ def register() -> None:
 
 
 def typed(config: DictConfig) -> Settings:
-    """Typed settings of a composed configuration."""
-    settings = OmegaConf.to_object(config)
-    if not isinstance(settings, Settings):
-        raise TypeError(f"the configuration composes to {type(settings).__name__}, not to Settings")
-    return settings
+    """Typed settings of a composed configuration; ConfigError for a key that is missing, wrong or unknown."""
+    nested = [(config[name], f"{name}.") for name in ("dataset", "method", "tracking") if name in config]
+    for node, prefix in [(config, ""), *nested]:
+        schema: Any = OmegaConf.get_type(node)
+        known = {field.name for field in fields(schema)}
+        if missing := {*known - set(node), *(name for name in known & set(node) if OmegaConf.is_missing(node, name))}:
+            raise ConfigError(f"{prefix}{min(missing)}: no value; see --help")
+        if added := set(node) - known:
+            raise ConfigError(unknown_key(f"{prefix}{min(added)}", conf_dir()))
+    try:
+        return cast(Settings, OmegaConf.to_object(config))
+    except OmegaConfBaseException as error:
+        raise ConfigError(describe(error, conf_dir())) from error

@@ -26,15 +26,21 @@ def read_keys(conf: Path) -> list[Key]:
 
 
 def documentation(conf: Path) -> str:
-    """The text of `--help` on keys, safe inside a string.Template."""
+    """The text of `--help` on choices and keys, safe inside a string.Template."""
     lines: list[str] = []
-    file = None
-    for key in read_keys(conf):
-        if key.file != file:
-            file = key.file
-            lines += [f"[{file.parent}={file.stem}]" if file.parent.name else "[config]", ""]
-        lines += [f"  {key.name}", *(f"      {line}" for line in key.text), ""]
+    keys = read_keys(conf)
+    for file in dict.fromkeys(key.file for key in keys):
+        title = f"{file.parent}={file.stem}" if file.parent.name else "every job"
+        lines += [f"{title}: {_purpose(conf / file)}", ""]
+        for key in keys:
+            if key.file == file:
+                lines += [f"  {key.name}", *(f"      {line}" for line in key.text), ""]
     return "\n".join(lines).replace("$", "$$")
+
+
+def _purpose(file: Path) -> str:
+    """The comment that a configuration file begins with."""
+    return file.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("#").strip()
 
 
 def _file_keys(file: Path, conf: Path) -> Iterator[Key]:

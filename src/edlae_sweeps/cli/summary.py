@@ -12,7 +12,7 @@ _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@5
 
 
 def print_summary(jobs: Sequence[tuple[Settings, list[Cell]]]) -> None:
-    """Test metrics of the cells of some jobs, a table a data set, under its popularity baseline; then how to browse them."""
+    """Test metrics of all cells, a table a data set, under its popularity baseline; then how to browse."""
     for label in dict.fromkeys(settings.dataset.label for settings, _ in jobs):
         cells = [cell for settings, cells in jobs if settings.dataset.label == label for cell in cells]
         first = cells[0].metrics
@@ -44,7 +44,7 @@ def _row(cell: Cell) -> list[str]:
         f"{metrics['test/recall_20']:.4f}",
         f"{metrics['test/recall_50']:.4f}",
         f"{metrics['train/squared_error']:,.0f}",
-        f"{metrics['time/fit_seconds']:.1f}",
+        f"{metrics['time/fit_seconds']:.1f}" + (" (shared)" if cell.tags["shared"] == "true" else ""),
     ]
 
 

@@ -20,7 +20,8 @@ IntArray = NDArray[np.integer[Any]]
 class Interactions:
     """Events in their original order: event e says that user `user_names[users[e]]` met item `item_names[items[e]]`.
 
-    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique; events are unique pairs.
+    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique; events are unique
+    pairs.
     """
 
     users: IntArray
@@ -89,11 +90,11 @@ def part_digest(matrix: csr_array, first_user: int) -> str:
 class DatasetSettings(ABC):
     """Filter and split settings that every data set has; a subclass adds where its interactions come from."""
 
-    heldout_users: int = 10000
-    min_user_events: int = 5
-    min_item_events: int = 0
-    holdout_fraction: float = 0.2
-    split_seed: int = 98765
+    heldout_users: int
+    min_user_events: int
+    min_item_events: int
+    holdout_fraction: float
+    split_seed: int
     # Start values of the methods at this data set's scale: method → key → value.
     start: dict[str, dict[str, Any]] = field(default_factory=dict)
 

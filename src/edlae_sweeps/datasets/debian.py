@@ -14,9 +14,6 @@ _TABLE = Path(__file__).parent / "data" / "debian-build-deps.tsv.gz"
 class Debian(DatasetSettings):
     """The data set that ships with the package (see data/README.md beside this file); nothing is downloaded."""
 
-    heldout_users: int = 2000
-    min_item_events: int = 5
-
     @property
     def label(self) -> str:
         return "debian"

@@ -2,9 +2,9 @@
 
     python -m edlae_sweeps.datasets.debian_sources Sources debian-build-deps.tsv.gz
 
-`Sources` is the uncompressed index of an archive's source packages (dists/<suite>/main/source/Sources). The table has one
-row for each source package and each name in its Build-Depends, Build-Depends-Indep and Build-Depends-Arch: of alternatives
-the first; versions, architectures and build profiles dropped. Rows are unique and in code-point order.
+`Sources` is the uncompressed index of an archive's source packages (dists/<suite>/main/source/Sources). The table has
+one row for each source package and each name in its Build-Depends, Build-Depends-Indep and Build-Depends-Arch: of
+alternatives the first; versions, architectures and build profiles dropped. Rows are unique and in code-point order.
 """
 
 import gzip
@@ -15,14 +15,16 @@ from pathlib import Path
 
 HEADER = "source\tbuild_depends"
 _FIELDS = frozenset({"build-depends", "build-depends-indep", "build-depends-arch"})
-# A relation reads `name:arch (>= version) [arch] <profile> | alternative`; a package name is a letter or digit, then these.
+# A relation reads `name:arch (>= version) [arch] <profile> | alternative`; a package name is a letter or digit, then
+# these.
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.\-]*", re.IGNORECASE)
 
 
 def build_dependencies(lines: Iterable[str]) -> dict[str, set[str]]:
     """Source package → its build dependencies, from a Sources index.
 
-    An index lists old versions that are kept for their licences' sake beside the current one, which comes last: it counts.
+    An index lists old versions that are kept for their licences' sake beside the current one, which comes last: it
+    counts.
     """
     found: dict[str, set[str]] = {}
     package = field = ""
@@ -36,7 +38,9 @@ def build_dependencies(lines: Iterable[str]) -> dict[str, set[str]]:
             package = value.strip()
             found[package] = set()
         elif field in _FIELDS:
-            found[package].update(match.group() for relation in value.split(",") if (match := _NAME.match(relation.strip())))
+            found[package].update(
+                match.group() for relation in value.split(",") if (match := _NAME.match(relation.strip()))
+            )
     return found
 
 

@@ -15,8 +15,8 @@ _BLOCK = 2048
 def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = None) -> csr_array:
     """Upper triangle of G = XᵀX (n, n) of a binary X (m, n), as exact int32 counts.
 
-    Built in blocks of rows, so that only one block's square part stands beside the result. Cost: Σ_u n_u² multiply-adds,
-    n_u being the number of items of user u. `advance(done, n)` is called after each block.
+    Built in blocks of rows, so that only one block's square part stands beside the result. Cost: Σ_u n_u²
+    multiply-adds, n_u being the number of items of user u. `advance(done, n)` is called after each block.
     """
     n = train.shape[1]
     counts = train.astype(np.int32)
@@ -33,4 +33,4 @@ def dense_gram(upper: csr_array, dtype: DTypeLike) -> NDArray[Any]:
     """G (n, n) as a full array, from its sparse upper triangle."""
     gram = upper.astype(dtype).toarray()
     mirror_upper(gram)
-    return gram  # type: ignore[no-any-return]
+    return gram

@@ -23,6 +23,11 @@ def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
     users, items = _filter(events, settings)
     kept_users = np.unique(users)
     held = settings.heldout_users
+    if not len(kept_users):
+        raise DataError(
+            f"dataset.min_item_events={settings.min_item_events}, dataset.min_user_events={settings.min_user_events}: "
+            f"no interactions of {len(events.user_names)} users and {len(events.item_names)} items are left; lower them"
+        )
     if 2 * held >= len(kept_users):
         raise DataError(
             f"dataset.heldout_users={held}: {len(kept_users)} users are left after filtering, and validation and test "
@@ -56,7 +61,8 @@ def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
         )
         if not target.any():
             raise DataError(
-                "no held-out user has an item to find: lower dataset.min_item_events or raise dataset.heldout_users"
+                f"dataset.holdout_fraction={settings.holdout_fraction}: none of {held} held-out users has an item "
+                "to find; raise it, or dataset.heldout_users"
             )
     validation, test = heldout
     prepared = Prepared(

@@ -1,7 +1,7 @@
 """Prepared data and Gram, from the cache where it has them.
 
-A file's name carries the SHA-256 of the source, the settings and the format version: changed data or settings never meet an
-old file, and old files can be deleted at any time.
+A file's name carries the SHA-256 of the source, the settings and the format version: changed data or settings never
+meet an old file, and old files can be deleted at any time.
 """
 
 import dataclasses
@@ -23,13 +23,17 @@ from edlae_sweeps.datasets.protocol import prepare
 _FORMAT = 1
 _PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
 _FIELDS = ("indptr", "indices")
-_NAMES = frozenset([f"{part}_{name}" for part in _PARTS for name in _FIELDS] + ["user_names", "item_names", "scalars", "digest"])
+_NAMES = frozenset(
+    [f"{part}_{name}" for part in _PARTS for name in _FIELDS] + ["user_names", "item_names", "scalars", "digest"]
+)
 _GRAM_NAMES = frozenset({"data", "indices", "indptr"})
 
 
 def load(settings: DatasetSettings, data_dir: Path) -> Prepared:
     """The prepared split of a data set, read once from its source and then from `data_dir`."""
-    split = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "start"}
+    split = {
+        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "start"
+    }
     key = json.dumps([_FORMAT, settings.label, settings.content_digest(data_dir), split], sort_keys=True, default=str)
     path = data_dir / "prepared" / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     return _unpack(load_or_build(path, _NAMES, lambda: _pack(prepare(settings.read(data_dir), settings))))
@@ -38,7 +42,7 @@ def load(settings: DatasetSettings, data_dir: Path) -> Prepared:
 def load_gram(
     data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Callable[[int, int], None] | None = None
 ) -> NDArray[Any]:
-    """G = XᵀX (n, n) of the training data; the cache holds its upper triangle as sparse counts, exact in every dtype."""
+    """G = XᵀX (n, n) of the training data. The cache holds its upper triangle as sparse, exact counts."""
 
     def build() -> Arrays:
         upper = sparse_gram(data.train, advance)
@@ -50,7 +54,9 @@ def load_gram(
 
 
 def _pack(data: Prepared) -> Arrays:
-    arrays: Arrays = {f"{part}_{name}": getattr(matrix, name) for part, (matrix, _) in data.parts().items() for name in _FIELDS}
+    arrays: Arrays = {
+        f"{part}_{name}": getattr(matrix, name) for part, (matrix, _) in data.parts().items() for name in _FIELDS
+    }
     arrays["user_names"], arrays["item_names"] = data.user_names, data.item_names
     arrays["scalars"] = np.array([data.validation.first_user, data.test.first_user, data.events, data.filtered_items])
     arrays["digest"] = np.array(data.digest)

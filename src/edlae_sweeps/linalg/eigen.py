@@ -12,7 +12,8 @@ _SUBSET_FRACTION = 0.1
 
 
 def leading_eigenpairs(m: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The k largest eigenvalues θ (k,), descending, and their orthonormal eigenvectors V (n, k), of a symmetric M (n, n).
+    """The k largest eigenvalues θ (k,), descending, and their orthonormal eigenvectors V (n, k), of a symmetric M (n,
+    n).
 
     Overwrites `m`, of which only one triangle is read. The first k′ < k columns are the answer for k′.
     Cost: tridiagonalisation, 4n³/3 flops, half of them bound by memory; then O(n²k).

@@ -29,26 +29,27 @@ def mirror_upper(a: NDArray[Any]) -> None:
 def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
     """A⁻¹ of a symmetric positive definite A (n, n), overwriting `a` (C or Fortran order) and returning it.
 
-    Cholesky (LAPACK potrf, n³/3 flops) and inverse from the factor (potri, 2n³/3), then the O(n²) mirror of the triangle:
-    about 0.7 of the time of one n×n×n product. No copy of `a` is made.
+    Cholesky (LAPACK potrf, n³/3 flops) and inverse from the factor (potri, 2n³/3), then the O(n²) mirror of the
+    triangle: about 0.7 of the time of one n×n×n product. No copy of `a` is made.
 
     Raises SolverError when A is singular to working precision: a pivot ≤ 0, or a reciprocal condition number
     (1-norm, LAPACK pocon) below the dtype's machine epsilon.
     """
     if not (a.flags.c_contiguous or a.flags.f_contiguous):
         raise ValueError("invert_spd works in place on a contiguous array")
-    # LAPACK is column-major: the transpose of a C-ordered symmetric matrix is the same matrix in its order, without a copy.
+    # LAPACK is column-major: the transpose of a C-ordered symmetric matrix is the same matrix in its order, without a
+    # copy.
     column_major = a.T if a.flags.c_contiguous else a
-    potrf, pocon, potri = get_lapack_funcs(("potrf", "pocon", "potri"), (column_major,))
+    potrf, pocon, potri = (get_lapack_funcs(name, (column_major,)) for name in ("potrf", "pocon", "potri"))
     norm = float(np.abs(a).sum(axis=0).max()) if a.size else 0.0
     if not np.isfinite(norm):
-        raise SolverError("the matrix to invert has entries that are not finite")
+        raise SolverError("it has entries that are not finite")
     factor, info = potrf(column_major, lower=1, overwrite_a=1, clean=0)
     if info > 0:
-        raise SolverError(f"the matrix to invert is not positive definite (pivot {info} of {len(a)} is not positive)")
+        raise SolverError(f"not positive definite, pivot {info} of {len(a)} is not positive")
     rcond, _ = pocon(factor, norm, uplo="L")
     if rcond < np.finfo(a.dtype).eps:
-        raise SolverError(f"the matrix to invert is singular to {a.dtype} precision (reciprocal condition {rcond:.1e})")
+        raise SolverError(f"singular to {a.dtype} precision, reciprocal condition {rcond:.1e}")
     inverse, _ = potri(factor, lower=1, overwrite_c=1)
     # Lower triangle of the column-major view = upper triangle of its transpose.
     mirror_upper(inverse.T)

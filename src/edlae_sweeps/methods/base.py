@@ -1,7 +1,7 @@
 """What a method is, and the two kinds of model that come of one.
 
-A method is its settings and two steps: `factorise` does the O(n³) work once for each penalty, `at_rank` cuts a model of one
-rank from its result.
+A method is its settings and two steps: `factorise` does the O(n³) work once for each penalty, `at_rank` cuts a model of
+one rank from its result.
 """
 
 from abc import ABC, abstractmethod

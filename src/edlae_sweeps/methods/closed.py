@@ -25,8 +25,8 @@ class Closed(Method):
     name: ClassVar[str] = "closed"
     nested: ClassVar[bool] = True
 
-    l2: float = 500.0
-    dropout: float = 0.33
+    l2: float
+    dropout: float
 
     def check(self) -> None:
         check_penalty(self.l2, self.dropout)

@@ -34,7 +34,9 @@ class Factors:
     V: NDArray[Any]
 
 
-def factorise_family(gram: NDArray[Any], penalty: Diagonal, max_rank: int, choose: Callable[[Diagonal], Diagonal]) -> Factors:
+def factorise_family(
+    gram: NDArray[Any], penalty: Diagonal, max_rank: int, choose: Callable[[Diagonal], Diagonal]
+) -> Factors:
     """One inverse and one eigendecomposition, for the member whose d is `choose(diag C)`.
 
     2n³ flops for the inverse, 4n³/3 for the eigenvectors, 2n²k for U; two n×n arrays beside G, of which B stays.
@@ -57,7 +59,7 @@ def solve_full_rank(
     try:
         C = invert_spd(A)
     except SolverError as error:
-        raise SolverError(f"G + Λ: {error}; raise method.l2 (or method.dropout), or choose dtype=float64") from error
+        raise SolverError(f"G + Λ can't be inverted: {error}; raise method.l2 or method.dropout") from error
     diag_C = C.diagonal().astype(np.float64)
     d = choose(diag_C)
     B = C
@@ -69,7 +71,7 @@ def solve_full_rank(
 
 def metric(gram: NDArray[Any], penalty: Diagonal, B: NDArray[Any], d: Diagonal) -> NDArray[Any]:
     """M(d) = A − dMat(d)·(I + B) (n, n), a new array."""
-    M = np.multiply(B, -d.astype(B.dtype)[:, None])
+    M: NDArray[Any] = np.multiply(B, -d.astype(B.dtype)[:, None])
     M += gram
     np.einsum("ii->i", M)[:] += penalty - d
     return M

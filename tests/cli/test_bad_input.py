@@ -1,0 +1,139 @@
+"""What a user can get wrong: one line on standard error that names the value, exit status 2, no run left RUNNING."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from edlae_sweeps import cli, machine
+
+Run = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
+    """Run the command line here, in an empty folder; returns the exit status and the lines of standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "_finished", [])
+    monkeypatch.setattr(cli, "_failed", [])
+    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def call(*arguments: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["edlae_sweeps", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        logging.shutdown()
+        return stop.value.code, capfd.readouterr().err.splitlines()
+
+    return call
+
+
+def statuses(folder: Path) -> list[str]:
+    client = MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return [found.info.status for found in client.search_runs(experiments)]
+
+
+@pytest.mark.parametrize(
+    ("argument", "parts"),
+    [
+        ("dataset=debain", ["dataset=debain", "nearest: debian"]),
+        ("method=clsoed", ["method=clsoed", "nearest: closed"]),
+        ("method.l3=5", ["method.l3", "no such key", "method.l2"]),
+        ("rnak=5", ["rnak", "no such key", "nearest: rank"]),
+        ("metod=closed", ["metod", "nearest: method"]),
+        ("+foo=1", ["foo", "no such key"]),
+        ("+method.l22=1", ["method.l22", "nearest: method.l2"]),
+        ("+rank=3", ["rank", "write it without +"]),
+        ("~rank", ["rank", "no value"]),
+        ("rank", ["rank", "write key=value"]),
+        ("rank=[10", ["rank=[10", "write key=value"]),
+        ("dataset=debian,debian", ["dataset=debian,debian", "--multirun"]),
+        ("rank=0", ["rank=0", "choose a whole number"]),
+        ("rank=-3", ["rank=-3"]),
+        ("rank=[]", ["rank=[]"]),
+        ("rank=true", ["rank=true"]),
+        ("rank=2.5", ["rank=2.5"]),
+        ("rank=nan", ["rank=nan"]),
+        ("rank=many", ["rank='many'"]),
+        ("rank=", ["rank=''"]),
+        ("rank=null", ["rank=null"]),
+        ("rank=5419", ["rank=5419", "5418 items", "rank=full"]),
+        ("method.dropout=1", ["method.dropout=1", "below 1"]),
+        ("method.dropout=-0.1", ["method.dropout=-0.1"]),
+        ("method.dropout=nan", ["method.dropout=nan"]),
+        ("method.l2=-1", ["method.l2=-1", "0 or more"]),
+        ("method.l2=nan", ["method.l2=nan"]),
+        ("method.l2=text", ["method.l2", "text", "Float"]),
+        ("method.l2=null", ["method.l2", "not Optional"]),
+        ("dtype=float16", ["dtype", "float16", "float32, float64"]),
+        ("seed=x", ["seed", "'x'", "Integer"]),
+        ("dataset.heldout_users=20000", ["dataset.heldout_users=20000", "20037 users"]),
+        ("dataset.min_item_events=100000", ["dataset.min_item_events=100000", "lower them"]),
+        ("tracking.uri=http://127.0.0.1:9", ["http://127.0.0.1:9", "does not answer", "start it"]),
+        ("tracking.uri=some/folder", ["tracking.uri=some/folder", "sqlite:///"]),
+        ("tracking.dir=", ["tracking.dir is empty"]),
+    ],
+)
+def test_one_line_that_names_the_value_and_the_remedy(run: Run, argument, parts, debian):  # noqa: ARG001 - prepared once
+    status, lines = run(argument)
+    assert status == 2
+    errors = [line for line in lines if not line.startswith("data: ")]
+    assert len(errors) == 1, lines
+    assert errors[0].startswith("error: ")
+    for part in parts:
+        assert part in errors[0]
+
+
+def test_singular_matrix_ends_as_a_failed_run(run: Run, tmp_path: Path):
+    status, lines = run("method.l2=0", "method.dropout=0", "rank=10")
+    assert status == 2
+    assert "raise method.l2 or method.dropout" in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+    assert statuses(tmp_path) == ["FAILED"]
+
+
+def test_too_little_memory_is_told_before_anything_is_computed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machine, "available_memory", lambda: 1200 * 1024**2)
+    status, lines = run("rank=500", "dtype=float64")
+    assert status == 2
+    assert "in float64 needs about 1.7 GiB, and 1.2 GiB are available" in lines[-1]
+    assert "dtype=float32" in lines[-1]
+    assert statuses(tmp_path) == []
+
+
+@pytest.mark.parametrize("argument", ["tracking.dir=file", "data_dir=file/x", "hydra.run.dir=file/x"])
+def test_folders_that_cannot_be_made_are_named(run: Run, tmp_path: Path, argument):
+    (tmp_path / "file").touch()
+    status, lines = run(argument, "rank=10")
+    assert status == 2
+    assert "file" in lines[-1]
+    assert lines[-1].startswith("error: ")
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_the_other_jobs_of_a_multirun_go_on(run: Run, tmp_path: Path):
+    status, lines = run("-m", "rank=0,10,99999")
+    assert status == 2
+    assert [line for line in lines if line.startswith("error: job")] == [
+        line for line in lines if "rank=0: choose" in line or "rank=99999: the data" in line
+    ]
+    assert lines[-1] == "error: 2 job(s) failed: rank=0; rank=99999"
+    assert statuses(tmp_path) == ["FINISHED"]
+
+
+def test_help_explains_every_key(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["edlae_sweeps", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code in (0, None)
+    text = capfd.readouterr().out
+    for key in ("rank", "dtype", "method.l2", "method.dropout", "dataset.heldout_users", "tracking.uri"):
+        assert f"\n  {key}\n" in text
+    assert "$" not in text.split("Composed configuration:")[0]

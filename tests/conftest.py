@@ -1,0 +1,64 @@
+"""What tests share: the shipped data set, prepared once, and small random problems."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from edlae_sweeps.datasets import Debian, Prepared, load, load_gram
+
+# The machine that runs the tests may be slow or busy: no test is a matter of time.
+settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("default")
+
+DEBIAN = {
+    "heldout_users": 2000,
+    "min_user_events": 5,
+    "min_item_events": 5,
+    "holdout_fraction": 0.2,
+    "split_seed": 98765,
+}
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict:
+    return json.loads((Path(__file__).parent / "golden" / "debian.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the whole session, never the user's."""
+    folder = tmp_path_factory.mktemp("data")
+    os.environ["EDLAE_SWEEPS_DATA"] = str(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes what belongs to the user."""
+    monkeypatch.setenv("EDLAE_SWEEPS_DATA", str(data_dir))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def debian(data_dir: Path) -> Prepared:
+    return load(Debian(**DEBIAN), data_dir)
+
+
+@pytest.fixture(scope="session")
+def debian_gram(debian: Prepared, data_dir: Path) -> np.ndarray:
+    return load_gram(debian, "float32", data_dir)
+
+
+@st.composite
+def problems(draw: st.DrawFn, max_users: int = 12, max_items: int = 9) -> tuple[np.ndarray, float, float]:
+    """A small binary X in which every item is seen, with λ > 0 and p that keep A well conditioned."""
+    users, items = draw(st.integers(1, max_users)), draw(st.integers(2, max_items))
+    seed = draw(st.integers(0, 2**31))
+    X = (np.random.default_rng(seed).random((users, items)) < draw(st.floats(0.2, 0.8))).astype(float)
+    X[0, X.sum(axis=0) == 0] = 1
+    return X, draw(st.floats(0.1, 50)), draw(st.floats(0, 0.8))

@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from edlae_sweeps.datasets import gram as gram_module
+from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
+
+
+@given(seed=st.integers(0, 2**31), users=st.integers(1, 30), items=st.integers(1, 30))
+def test_gram_is_the_product(seed, users, items):
+    X = (np.random.default_rng(seed).random((users, items)) < 0.3).astype(np.float32)
+    for dtype in ("float32", "float64"):
+        gram = dense_gram(sparse_gram(csr_array(X)), dtype)
+        assert gram.dtype == dtype
+        assert np.array_equal(gram, X.T @ X)
+
+
+def test_gram_in_blocks_reports_its_progress(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gram_module, "_BLOCK", 7)
+    X = (np.random.default_rng(0).random((40, 20)) < 0.3).astype(np.float32)
+    seen = []
+    assert np.array_equal(dense_gram(sparse_gram(csr_array(X), lambda *step: seen.append(step)), "float64"), X.T @ X)
+    assert seen == [(7, 20), (14, 20), (20, 20)]
+
+
+def test_debian_gram_trace(debian_gram, golden):
+    assert debian_gram.trace(dtype=np.float64) == golden["train_trace_gram"]

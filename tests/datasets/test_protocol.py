@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import split as reference_split
+
+from edlae_sweeps.datasets import Interactions
+from edlae_sweeps.datasets.base import part_digest
+from edlae_sweeps.datasets.debian import Debian
+from edlae_sweeps.datasets.protocol import prepare
+from edlae_sweeps.errors import DataError
+
+
+def interactions(rows: list[tuple]) -> Interactions:
+    user_names, users = np.unique([row[0] for row in rows], return_inverse=True)
+    item_names, items = np.unique([row[1] for row in rows], return_inverse=True)
+    return Interactions(users, items, user_names, item_names)
+
+
+def random_rows(seed: int, n_users: int, n_items: int, strings: bool) -> list[tuple]:
+    """Unsorted unique pairs; users have 1 to n_items items, so that some are left with fewer than 5."""
+    random = np.random.default_rng(seed)
+    pairs = [
+        (u, i) for u in range(n_users) for i in random.permutation(n_items)[: random.integers(1, n_items + 1)].tolist()
+    ]
+    random.shuffle(pairs)
+    return [(f"u{u}", f"é{i}") for u, i in pairs] if strings else [tuple(pair) for pair in pairs]
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    n_users=st.integers(20, 60),
+    n_items=st.integers(3, 25),
+    strings=st.booleans(),
+    min_user=st.integers(0, 6),
+    min_item=st.integers(0, 6),
+    fraction=st.sampled_from([0.2, 0.5, 0.9]),
+    split_seed=st.integers(0, 2**32 - 1),
+)
+def test_split_equals_the_published_procedure(
+    seed, n_users, n_items, strings, min_user, min_item, fraction, split_seed
+):
+    rows = random_rows(seed, n_users, n_items, strings)
+    settings = Debian(5, min_user, min_item, fraction, split_seed)
+    try:
+        prepared = prepare(interactions(rows), settings)
+    except DataError:
+        # Nothing left to train on or to find; the errors have a test of their own.
+        return
+    parts, users, items = reference_split(rows, 5, min_user, min_item, fraction, split_seed)
+    assert prepared.user_names.tolist() == users
+    assert prepared.item_names.tolist() == items
+    for name, (matrix, first_user) in prepared.parts().items():
+        r, c = matrix.nonzero()
+        found = {(prepared.user_names[i + first_user], prepared.item_names[j]) for i, j in zip(r, c, strict=True)}
+        assert found == set(parts[name]), name
+        assert matrix.nnz == len(parts[name])
+
+
+def test_users_left_with_fewer_than_5_items_are_wholly_fold_in_and_draw_nothing():
+    # Even users have 4 items in common and 2 of their own, which training does not know: held out, they are left with
+    # 4.
+    seen = []
+    for seed in range(20):
+        rows = [(u, i) for u in range(64) for i in (range(8) if u % 2 else [*range(4), 90 + u, 200 + u])]
+        np.random.default_rng(seed).shuffle(rows)
+        rows = [tuple(row) for row in rows]
+        prepared = prepare(interactions(rows), Debian(12, 5, 0, 0.5, seed))
+        parts, *_ = reference_split(rows, 12, 5, 0, 0.5, seed)
+        for held_out, name in ((prepared.validation, "validation"), (prepared.test, "test")):
+            assert held_out.targets.nnz == len(parts[f"{name}_te"])
+            lengths = np.diff(held_out.targets.indptr)
+            short = np.diff(held_out.fold_in.indptr) + lengths < 5
+            assert not lengths[short].any()
+            seen.append(short.any() and not short.all())
+    assert all(seen)
+
+
+def test_items_of_held_out_users_that_training_never_saw_are_dropped():
+    rows = [(u, i) for u in range(30) for i in [*range(6), 1000 + u]]
+    prepared = prepare(interactions(rows), Debian(5, 5, 0, 0.2, 1))
+    assert prepared.n_items == 6 + 20
+    assert prepared.filtered_items == 6 + 30
+    assert prepared.events == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Debian(5, 0, 1000, 0.2, 0), "min_item_events=1000.*no interactions"),
+        (Debian(15, 0, 0, 0.2, 0), "heldout_users=15: 30 users are left"),
+        (Debian(5, 0, 0, 0.01, 0), "holdout_fraction=0.01"),
+    ],
+)
+def test_settings_that_leave_nothing_are_named(settings, message):
+    with pytest.raises(DataError, match=message):
+        prepare(interactions([(u, i) for u in range(30) for i in range(8)]), settings)
+
+
+def test_debian_split_is_the_golden_one_to_the_row(debian, golden):
+    protocol = golden["protocol"]
+    assert debian.events == protocol["events"]
+    assert len(debian.user_names) == protocol["users"]
+    assert debian.filtered_items == protocol["items"]
+    assert debian.n_items == protocol["n_items"]
+    assert debian.item_names[:5].tolist() == protocol["first_items"]
+    for name, (matrix, first_user) in debian.parts().items():
+        expected = protocol["splits"][name]
+        rows = matrix.nonzero()[0] + first_user
+        assert matrix.nnz == expected["rows"]
+        assert (rows.min(), rows.max()) == (expected["uid_min"], expected["uid_max"])
+        assert part_digest(matrix, first_user) == expected["sha256"]

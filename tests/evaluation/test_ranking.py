@@ -1,0 +1,147 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import user_metrics
+from scipy.sparse import csr_array, random_array
+from sklearn.metrics import ndcg_score
+
+from edlae_sweeps.datasets import HeldOut
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, ranking
+from edlae_sweeps.evaluation.ranking import top_items
+from edlae_sweeps.methods import LowRank
+
+
+class Fixed:
+    """Scores each user by a row of a table that the fold-in's first item names, so that rows may come in any order."""
+
+    def __init__(self, table: np.ndarray) -> None:
+        self.table = table
+
+    def scores(self, fold_in: csr_array) -> np.ndarray:
+        return np.array(self.table[fold_in.indices[fold_in.indptr[:-1]]])
+
+
+def held_out_problem(seed: int, users: int, items: int, levels: int) -> tuple[np.ndarray, HeldOut]:
+    """Scores of few levels, so that ties abound; user u's fold-in is item u and more, and some have nothing to find."""
+    random = np.random.default_rng(seed)
+    table = random.integers(0, levels, (items, items)).astype(float)
+    draw = random.random((users, items))
+    fold_in = draw < 0.2
+    fold_in[:, :users] |= np.eye(users, dtype=bool)
+    fold_in &= np.cumsum(np.eye(users, items), axis=1).astype(bool)
+    targets = (draw > random.random((users, 1))) & ~fold_in
+    return table, HeldOut(csr_array(fold_in.astype(np.float32)), csr_array(targets.astype(np.float32)), first_user=100)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    users=st.integers(1, 20),
+    extra=st.integers(1, 150),
+    levels=st.sampled_from([1, 3, 10**6]),
+)
+def test_metrics_equal_a_sort_in_python(seed, users, extra, levels):
+    table, held_out = held_out_problem(seed, users, users + extra, levels)
+    expected = {}
+    for user in range(users):
+        targets = set(held_out.targets[[user]].nonzero()[1].tolist())
+        if targets:
+            fold_in = set(held_out.fold_in[[user]].nonzero()[1].tolist())
+            expected[user + 100] = user_metrics(table[user].tolist(), fold_in, targets)
+    if not expected:
+        return
+    found = evaluate(Fixed(table), held_out)
+    assert found.users.tolist() == list(expected)
+    values = np.column_stack([getattr(found, name) for name in METRICS])
+    np.testing.assert_allclose(values, list(expected.values()), rtol=1e-12)
+
+
+@given(seed=st.integers(0, 2**31), users=st.integers(1, 20), extra=st.integers(1, 150))
+def test_ndcg_equals_scikit_learn_where_scores_do_not_tie(seed, users, extra):
+    table, held_out = held_out_problem(seed, users, users + extra, 10**9)
+    counted = np.flatnonzero(np.diff(held_out.targets.indptr))
+    if not len(counted):
+        return
+    found = evaluate(Fixed(table), held_out)
+    scores = np.where(held_out.fold_in.toarray() > 0, -1, table[:users])
+    targets = held_out.targets.toarray()
+    for user, value in zip(counted, found.ndcg_100, strict=True):
+        np.testing.assert_allclose(value, ndcg_score(targets[[user]], scores[[user]], k=100), rtol=1e-12)
+
+
+@given(seed=st.integers(0, 2**31), data=st.data())
+def test_metrics_do_not_depend_on_the_order_of_users(seed, data):
+    table, held_out = held_out_problem(seed, 12, 60, 5)
+    order = np.array(data.draw(st.permutations(range(12))))
+    shuffled = HeldOut(held_out.fold_in[order], held_out.targets[order], 0)
+    if held_out.targets.nnz:
+        first, second = evaluate(Fixed(table), held_out).summary(), evaluate(Fixed(table), shuffled).summary()
+        np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-12)
+
+
+@given(
+    seed=st.integers(0, 2**31), n=st.integers(1, 300), depth=st.integers(1, 120), levels=st.sampled_from([1, 4, 10**6])
+)
+def test_top_items_break_ties_by_the_lower_index(seed, n, depth, levels):
+    scores = np.random.default_rng(seed).integers(0, levels, (4, n)).astype(np.float32)
+    scores[0, : n // 2] = -np.inf
+    expected = [sorted(range(n), key=lambda item, row=row: (-row[item], item))[:depth] for row in scores]
+    assert top_items(scores, depth).tolist() == expected
+
+
+def test_summary_is_the_mean_and_its_standard_error():
+    table, held_out = held_out_problem(1, 15, 80, 10**6)
+    found = evaluate(Fixed(table), held_out)
+    summary = found.summary()
+    assert list(summary) == [key for name in METRICS for key in (name, f"{name}_se")]
+    np.testing.assert_allclose(summary["recall_20"], np.mean(found.recall_20))
+    np.testing.assert_allclose(summary["recall_20_se"], np.std(found.recall_20) / np.sqrt(len(found.users)))
+
+
+def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPatch):
+    table, held_out = held_out_problem(2, 20, 70, 4)
+    whole = evaluate(Fixed(table), held_out)
+    monkeypatch.setattr(ranking, "_BATCH_BYTES", 8 * 70 * 3)
+    seen = []
+    pieces = evaluate(Fixed(table), held_out, lambda done, total: seen.append((done, total)))
+    for name in ("users", *METRICS):
+        np.testing.assert_allclose(getattr(whole, name), getattr(pieces, name), rtol=1e-14)
+    assert len(seen) > 1
+    assert seen[-1] == (len(whole.users), len(whole.users))
+
+
+def test_scores_that_are_not_finite_are_refused():
+    table, held_out = held_out_problem(3, 10, 50, 10)
+    table[:, 7] = np.nan
+    with pytest.raises(SolverError, match="not finite"):
+        evaluate(Fixed(table), held_out)
+
+
+def test_memory_stays_below_one_gib_whatever_the_number_of_users():
+    users, items, k = 30_000, 8_000, 20
+    draw = random_array((users, items), density=1e-3, rng=np.random.default_rng(0), dtype=np.float32).tocsr()
+    fold_in, targets = draw.copy(), draw.copy()
+    fold_in.data = (draw.data < 0.5).astype(np.float32)
+    targets.data = (draw.data >= 0.5).astype(np.float32)
+    fold_in.eliminate_zeros()
+    targets.eliminate_zeros()
+    factor = np.random.default_rng(1).standard_normal((items, k)).astype(np.float32)
+    tracemalloc.start()
+    evaluate(LowRank(factor, factor), HeldOut(csr_array(fold_in), csr_array(targets), 0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # All scores at once would take 0.9 GiB, and their copies as much again.
+    assert peak < 0.5 * 1024**3
+
+
+def test_popularity_is_the_golden_baseline(debian, debian_gram, golden):
+    expected = golden["popularity"]
+    found = evaluate(Popularity(debian_gram.diagonal().copy()), debian.test)
+    summary = found.summary()
+    assert len(found.users) == expected["users"]
+    for name, tolerance in (("ndcg_100", 2e-4), ("recall_20", 1e-3), ("recall_50", 1e-3)):
+        assert summary[name] == pytest.approx(expected[name], abs=tolerance)
+        assert summary[f"{name}_se"] == pytest.approx(expected[f"{name}_se"], abs=tolerance)

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.linalg import invert_spd, mirror_upper
+
+
+def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
+    Z = np.random.default_rng(n).standard_normal((n + 5, n))
+    return np.asarray(Z.T @ Z + np.eye(n), dtype=dtype, order=order)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("float64", 1e-10)])
+@pytest.mark.parametrize("n", [1, 2, 37, 1500])
+def test_inverse_in_place_in_both_memory_orders(n, dtype, tolerance, order):
+    a = spd(n, dtype, order)
+    original = a.astype(np.float64)
+    inverse = invert_spd(a)
+    assert np.shares_memory(inverse, a)
+    assert inverse.dtype == dtype
+    assert np.array_equal(inverse, inverse.T)
+    np.testing.assert_allclose(original @ inverse, np.eye(n), atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_singular_matrices_are_refused(dtype):
+    with pytest.raises(SolverError, match="not positive definite"):
+        invert_spd(np.array([[1, 2], [2, 1]], dtype))
+    duplicated = np.random.default_rng(0).random((50, 20)).astype(dtype)
+    duplicated[:, 1] = duplicated[:, 0]
+    with pytest.raises(SolverError, match=r"not positive definite|singular to float"):
+        invert_spd(duplicated.T @ duplicated)
+
+
+def test_nearly_singular_matrix_is_refused_by_its_condition():
+    with pytest.raises(SolverError, match="singular to float64 precision"):
+        invert_spd(np.diag([1.0, 1e-17]))
+
+
+def test_entries_that_are_not_finite_are_refused():
+    with pytest.raises(SolverError, match="not finite"):
+        invert_spd(np.array([[1.0, np.nan], [np.nan, 1.0]]))
+
+
+@pytest.mark.parametrize("n", [1, 5, 1024, 1025, 2500])
+def test_mirror_upper(n):
+    a = np.random.default_rng(n).random((n, n))
+    expected = np.triu(a) + np.triu(a, 1).T
+    mirror_upper(a)
+    assert np.array_equal(a, expected)

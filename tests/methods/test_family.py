@@ -1,0 +1,99 @@
+"""The algebra of the closed-form family against products written out, on small random matrices in float64."""
+
+import numpy as np
+from conftest import problems
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import algorithm_1, edlae, eq7, penalty
+
+from edlae_sweeps.methods import Closed
+from edlae_sweeps.methods.family import metric, solve_full_rank
+
+
+def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-8) -> None:
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1, np.abs(b).max(initial=0)))
+
+
+@given(problems(), st.sampled_from(["edlae", "ridge", "between"]))
+def test_metric_is_the_product_for_every_member(problem, member):
+    X, l2, dropout = problem
+    G = X.T @ X
+    Lam = penalty(X, l2, dropout)
+    choose = {"edlae": lambda c: 1 / c, "ridge": lambda _: Lam.diagonal(), "between": lambda c: 0.5 / c + 1}[member]
+    B, d = solve_full_rank(G, Lam.diagonal(), choose)
+    A = G + Lam
+    close(A @ B, A - np.diag(d))
+    close(metric(G, Lam.diagonal(), B, d), B.T @ A @ B)
+    assert np.array_equal(G, X.T @ X)
+
+
+@given(problems())
+def test_full_rank_is_a_regression_of_each_item_on_the_others(problem):
+    X, l2, dropout = problem
+    method = Closed(l2, dropout)
+    G = X.T @ X
+    close(method.penalty(G), penalty(X, l2, dropout).diagonal())
+    model = method.at_rank(method.factorise(G, method.penalty(G), 0), "full")
+    close(model.B, edlae(X, penalty(X, l2, dropout)))
+    np.testing.assert_allclose(model.B.diagonal(), 0, atol=1e-15)
+
+
+@given(problems(), st.data())
+def test_low_rank_is_algorithm_1(problem, data):
+    X, l2, dropout = problem
+    k = data.draw(st.integers(1, X.shape[1]))
+    method, Lam = Closed(l2, dropout), penalty(X, l2, dropout)
+    G = X.T @ X
+    model = method.at_rank(method.factorise(G, Lam.diagonal(), k), k)
+    U, V = algorithm_1(X, Lam, k)
+    # The basis is free, and where eigenvalues tie so is the subspace: what is optimal is the energy in the metric of A.
+    A, B = G + Lam, edlae(X, Lam)
+    close(model.V.T @ model.V, np.eye(k))
+    close(model.U, B @ model.V)
+    close(np.trace(model.U.T @ A @ model.U), np.trace(U.T @ A @ U))
+    np.testing.assert_allclose(np.trace(V.T @ V), k)
+
+
+@given(problems(), st.data())
+def test_ranks_are_nested_and_rank_n_is_the_full_model(problem, data):
+    X, l2, dropout = problem
+    n = X.shape[1]
+    method, G = Closed(l2, dropout), X.T @ X
+    state = method.factorise(G, method.penalty(G), n)
+    k = data.draw(st.integers(1, n))
+    small, large = method.at_rank(state, k), method.at_rank(state, n)
+    assert np.array_equal(small.U, large.U[:, :k])
+    assert np.array_equal(small.V, large.V[:, :k])
+    # The diagonal included.
+    close(large.U @ large.V.T, method.at_rank(state, "full").B)
+
+
+@given(problems(), st.data())
+def test_eq_11_the_objective_splits_into_the_full_fit_and_the_approximation(problem, data):
+    X, l2, dropout = problem
+    n = X.shape[1]
+    k = data.draw(st.integers(1, n))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**31)))
+    Lam = penalty(X, l2, dropout)
+    B = edlae(X, Lam)
+    W = random.standard_normal((n, k)) @ random.standard_normal((k, n))
+    off = W - np.diag(W.diagonal())
+    Y, Z = np.vstack([X, np.zeros((n, n))]), np.vstack([X, np.sqrt(Lam)])
+    left = np.sum((Y - Z @ off) ** 2)
+    right = np.sum((Y - Z @ B) ** 2) + np.sum((Z @ (B - off)) ** 2)
+    np.testing.assert_allclose(left, right, rtol=1e-9)
+    np.testing.assert_allclose(eq7(X, W, Lam), left, rtol=1e-9)
+
+
+@given(problems(), st.data())
+def test_models_follow_a_permutation_of_the_items(problem, data):
+    X, l2, dropout = problem
+    n = X.shape[1]
+    order = np.array(data.draw(st.permutations(range(n))))
+    method = Closed(l2, dropout)
+
+    def full(matrix: np.ndarray) -> np.ndarray:
+        G = matrix.T @ matrix
+        return method.at_rank(method.factorise(G, method.penalty(G), 0), "full").B
+
+    close(full(X[:, order]), full(X)[np.ix_(order, order)])

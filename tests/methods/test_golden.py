@@ -1,0 +1,51 @@
+"""Figures of independent reference code on the shipped data, float32, to the tolerances of the golden figures."""
+
+import numpy as np
+import pytest
+
+from edlae_sweeps.evaluation import METRICS, evaluate, training_fit
+from edlae_sweeps.methods import Closed
+
+
+@pytest.fixture(scope="module")
+def golden_state(debian_gram):
+    method = Closed(10.0, 0.1)
+    penalty = method.penalty(debian_gram)
+    return method, penalty, method.factorise(debian_gram, penalty, 500)
+
+
+def check(row: dict, model, penalty: np.ndarray, debian, gram: np.ndarray) -> None:
+    test = evaluate(model, debian.test)
+    summary = test.summary()
+    assert len(test.users) == row["users"]
+    for name in METRICS:
+        assert summary[name] == pytest.approx(row[name], abs=2e-4)
+        assert summary[f"{name}_se"] == pytest.approx(row[f"{name}_se"], abs=2e-4)
+    assert evaluate(model, debian.validation).summary()["ndcg_100"] == pytest.approx(
+        row["validation_ndcg_100"], abs=2e-4
+    )
+    fit = training_fit(gram, penalty, model)
+    assert fit.squared_error == pytest.approx(row["train_se"], rel=1e-4)
+    if "objective_eq7" in row:
+        assert fit.objective == pytest.approx(row["objective_eq7"], rel=1e-4)
+
+
+@pytest.mark.parametrize("rank", [10, 100, 500])
+def test_closed(rank, golden, golden_state, debian, debian_gram):
+    (row,) = (row for row in golden["results"] if row["method"] == "closed" and row["rank"] == rank)
+    method, penalty, state = golden_state
+    assert (method.l2, method.dropout) == (row["l2"], row["dropout"])
+    check(row, method.at_rank(state, rank), penalty, debian, debian_gram)
+
+
+def test_full_rank_edlae(golden, golden_state, debian, debian_gram):
+    (row,) = (row for row in golden["results"] if row["method"] == "full" and row["dropout"] == 0.1)
+    method, penalty, state = golden_state
+    check(row, method.at_rank(state, "full"), penalty, debian, debian_gram)
+
+
+def test_full_rank_ease(golden, debian, debian_gram):
+    (row,) = (row for row in golden["results"] if row["method"] == "full" and row["dropout"] == 0)
+    method = Closed(row["l2"], 0.0)
+    penalty = method.penalty(debian_gram)
+    check(row, method.at_rank(method.factorise(debian_gram, penalty, 0), "full"), penalty, debian, debian_gram)

@@ -1,0 +1,78 @@
+"""What holds for every method, type and shape of data: a new method adds a row to METHODS_UNDER_TEST."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.evaluation import training_fit
+from edlae_sweeps.methods import METHODS, Closed, FullRank, LowRank
+
+METHODS_UNDER_TEST = {"closed": [Closed(5.0, 0.2), Closed(2.0, 0.0)]}
+CASES = [method for methods in METHODS_UNDER_TEST.values() for method in methods]
+
+random = np.random.default_rng(3)
+SHAPES = {
+    "more users than items": (random.random((60, 12)) < 0.4).astype(float),
+    "more items than users": (random.random((8, 30)) < 0.4).astype(float),
+    "items never seen": np.hstack([(random.random((20, 6)) < 0.5).astype(float), np.zeros((20, 3))]),
+    "one user": np.array([[1.0, 0, 1, 1, 0]]),
+}
+
+
+def test_every_registered_method_is_under_test():
+    assert METHODS_UNDER_TEST.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("method", CASES, ids=repr)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_models_of_every_rank(method, dtype, shape):
+    X = SHAPES[shape].astype(dtype)
+    n = X.shape[1]
+    G = X.T @ X
+    before = G.copy()
+    penalty = method.penalty(G)
+    state = method.factorise(G, penalty, n)
+    assert np.array_equal(G, before)
+    for rank in (1, min(3, n), n, "full"):
+        model = method.at_rank(state, rank)
+        scores = model.scores(csr_array(X))
+        assert scores.shape == X.shape
+        assert scores.dtype == dtype
+        assert np.isfinite(scores).all()
+        if rank == "full":
+            assert isinstance(model, FullRank)
+            assert model.B.shape == (n, n)
+        else:
+            assert isinstance(model, LowRank)
+            assert model.U.shape == model.V.shape == (n, rank)
+        fit = training_fit(G, penalty, model)
+        assert np.isfinite([fit.squared_error, fit.objective]).all()
+    # No rank at all leaves the full model.
+    np.testing.assert_allclose(
+        method.at_rank(method.factorise(G, penalty, 0), "full").scores(csr_array(X)), scores, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("method", CASES, ids=repr)
+def test_memory_estimate_covers_the_arrays_and_grows_with_the_rank(method):
+    n, itemsize = 1000, 4
+    full, low, all_ranks = (method.peak_bytes(n, rank, itemsize) for rank in (0, 10, n))
+    assert 2 * n * n * itemsize <= full < low < all_ranks
+    assert method.peak_bytes(n, 10, 8) == 2 * low
+
+
+@pytest.mark.parametrize(
+    ("l2", "dropout"), [(-1, 0), (float("nan"), 0), (float("inf"), 0), (1, 1), (1, -0.1), (1, float("nan")), (1, 1.5)]
+)
+def test_penalties_outside_their_range_are_refused(l2, dropout):
+    with pytest.raises(ConfigError, match=r"method\.(l2|dropout)="):
+        Closed(l2, dropout).check()
+
+
+def test_items_that_make_the_unregularised_problem_singular_are_told_the_remedy():
+    X = SHAPES["items never seen"]
+    method = Closed(0.0, 0.0)
+    with pytest.raises(SolverError, match=r"raise method\.l2 or method\.dropout"):
+        method.factorise(X.T @ X, method.penalty(X.T @ X), 1)
