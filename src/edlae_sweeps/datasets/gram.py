@@ -31,6 +31,6 @@ def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = N
 
 def dense_gram(upper: csr_array, dtype: DTypeLike) -> NDArray[Any]:
     """G (n, n) as a full array, from its sparse upper triangle."""
-    gram = upper.astype(dtype).toarray()
+    gram: NDArray[Any] = upper.astype(dtype).toarray()
     mirror_upper(gram)
     return gram

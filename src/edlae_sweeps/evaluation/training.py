@@ -72,7 +72,8 @@ def _full_rank(gram: NDArray[Any], penalty: Vector, model: FullRank) -> Training
 
 def _row_sums(a: NDArray[Any], b: NDArray[Any]) -> Vector:
     """diag(a bᵀ), accumulated in float64."""
-    return np.einsum("ij,ij->i", a, b, dtype=np.float64)  # type: ignore[no-any-return]
+    sums: Vector = np.einsum("ij,ij->i", a, b, dtype=np.float64)
+    return sums
 
 
 def _inner(a: NDArray[Any], b: NDArray[Any]) -> float:

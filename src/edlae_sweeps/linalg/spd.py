@@ -40,7 +40,7 @@ def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
     # LAPACK is column-major: the transpose of a C-ordered symmetric matrix is the same matrix in its order, without a
     # copy.
     column_major = a.T if a.flags.c_contiguous else a
-    potrf, pocon, potri = (get_lapack_funcs(name, (column_major,)) for name in ("potrf", "pocon", "potri"))
+    potrf, pocon, potri = get_lapack_funcs(("potrf", "pocon", "potri"), (column_major,))
     norm = float(np.abs(a).sum(axis=0).max()) if a.size else 0.0
     if not np.isfinite(norm):
         raise SolverError("it has entries that are not finite")
@@ -50,7 +50,7 @@ def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
     rcond, _ = pocon(factor, norm, uplo="L")
     if rcond < np.finfo(a.dtype).eps:
         raise SolverError(f"singular to {a.dtype} precision, reciprocal condition {rcond:.1e}")
-    inverse, _ = potri(factor, lower=1, overwrite_c=1)
+    inverse: NDArray[Any] = potri(factor, lower=1, overwrite_c=1)[0]
     # Lower triangle of the column-major view = upper triangle of its transpose.
     mirror_upper(inverse.T)
-    return inverse.T if a.flags.c_contiguous else inverse  # type: ignore[no-any-return]
+    return inverse.T if a.flags.c_contiguous else inverse

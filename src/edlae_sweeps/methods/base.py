@@ -24,7 +24,8 @@ class LowRank:
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""
-        return (fold_in @ self.U) @ self.V.T  # type: ignore[no-any-return]
+        scores: NDArray[Any] = (fold_in @ self.U) @ self.V.T
+        return scores
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class FullRank:
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""
-        return fold_in @ self.B  # type: ignore[no-any-return]
+        scores: NDArray[Any] = fold_in @ self.B
+        return scores
 
 
 Model = LowRank | FullRank

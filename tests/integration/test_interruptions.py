@@ -1,0 +1,147 @@
+"""What a run is called after its process was stopped, and what a dead server costs."""
+
+import json
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from conftest import DEBIAN
+
+from edlae_sweeps.datasets import Debian, load
+
+from .conftest import all_runs, client, free_port, wait_until
+
+
+def running(folder) -> bool:
+    return (folder / "mlruns" / "mlflow.db").exists() and any(run.info.status == "RUNNING" for run in all_runs(folder))
+
+
+@pytest.fixture
+def started(start, tmp_path, debian):
+    """A main job that has begun to compute."""
+    # Its database is there before it starts, so that looking into it can't get in the way of its creation.
+    (tmp_path / "mlruns").mkdir()
+    client(tmp_path).search_experiments()
+    job = start("rank=500")
+    wait_until(lambda: running(tmp_path))
+    return job
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+)
+def test_a_stopped_run_is_killed(started, tmp_path, number, name):
+    started.send_signal(number)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 128 + number
+    assert f"stopped by {name}" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert [run.info.status for run in all_runs(tmp_path)] == ["KILLED"]
+
+
+def test_a_run_whose_process_vanished_is_closed_by_the_next_start_and_a_living_one_is_not(started, start, tmp_path):
+    first = all_runs(tmp_path)[0].info.run_id
+    living = start("rank=500")
+    wait_until(lambda: len(all_runs(tmp_path)) == 2)
+    started.kill()
+    started.wait()
+    living.send_signal(signal.SIGSTOP)
+    assert {run.info.status for run in all_runs(tmp_path)} == {"RUNNING"}
+    next_start = start("rank=full")
+    _, err = next_start.communicate(timeout=120)
+    assert next_start.returncode == 0, err
+    assert "marked 1 run(s) as KILLED" in err
+    states = {run.info.run_id: run.info.status for run in all_runs(tmp_path)}
+    assert states[first] == "KILLED"
+    assert sorted(states.values()) == ["FINISHED", "KILLED", "RUNNING"]
+    living.send_signal(signal.SIGCONT)
+    assert living.wait(timeout=120) == 0
+    assert sorted(run.info.status for run in all_runs(tmp_path)) == ["FINISHED", "FINISHED", "KILLED"]
+
+
+def test_nohup_is_respected(tmp_path, debian):
+    import subprocess
+    import sys
+
+    (tmp_path / "mlruns").mkdir()
+    client(tmp_path).search_experiments()
+    job = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "edlae_sweeps", "rank=full"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    wait_until(lambda: running(tmp_path))
+    job.send_signal(signal.SIGHUP)
+    job.communicate(timeout=120)
+    assert job.returncode == 0
+    assert [run.info.status for run in all_runs(tmp_path)] == ["FINISHED"]
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["refuses", "accepts and says nothing"])
+def test_a_server_that_does_not_answer_is_told_within_ten_seconds(start, answers):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if answers:
+            listener.listen()
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # Imports are not what is measured here.
+        begin = time.monotonic()
+        start("--version").wait(timeout=60)
+        imports = time.monotonic() - begin
+        begin = time.monotonic()
+        job = start("rank=10", f"tracking.uri={uri}")
+        _, err = job.communicate(timeout=60)
+        assert time.monotonic() - begin - imports < 10
+    assert job.returncode == 2
+    (line,) = err.splitlines()
+    assert line.startswith(f"error: tracking server {uri} does not answer within 5 s")
+
+
+def test_a_server_that_dies_during_the_job_costs_nothing_that_was_computed(start, tmp_path, data_dir):
+    import os
+    import subprocess
+    import sys
+
+    load(Debian(**DEBIAN), data_dir)
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
+            "--artifacts-destination", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def up() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        wait_until(up, 120)
+        job = start("rank=[10,20,full]", f"tracking.uri=http://127.0.0.1:{port}")
+        seen = threading.Event()
+        lines: list[str] = []
+
+        def read() -> None:
+            for line in job.stderr:
+                lines.append(line)
+                if line.startswith("popularity baseline"):
+                    seen.set()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert seen.wait(120), lines
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    job.wait(timeout=180)
+    reader.join()
+    assert job.returncode == 2
+    assert lines[-1].startswith("error: tracking store")
+    assert "the results are in" in lines[-1]
+    assert "Traceback" not in "".join(lines)
+    results = [json.loads(path.read_text()) for path in (tmp_path / "mlruns" / "hydra").rglob("result.json")]
+    assert sorted(result["name"] for result in results) == ["closed-full", "closed-k10", "closed-k20"]

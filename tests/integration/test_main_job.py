@@ -1,0 +1,171 @@
+"""The main job, a list of ranks and a multirun; then what MLflow's own server says about them."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import DEBIAN
+from mlflow.artifacts import download_artifacts
+
+from edlae_sweeps.datasets import Debian, load, read_arrays
+
+from .conftest import all_runs, client, free_port, wait_until
+
+PARAMS = {"dataset", "method", "rank", "l2", "dropout", "dtype", "seed"}
+METRICS = {
+    *(f"{part}/{name}{suffix}" for part in ("test", "validation") for name in ("ndcg_100", "recall_20", "recall_50") for suffix in ("", "_se")),
+    "baseline/ndcg_100", "train/squared_error", "train/objective", "time/gram_seconds", "time/factorise_seconds",
+    "time/rank_seconds", "time/fit_seconds", "time/evaluate_seconds", "memory/peak_gib",
+}  # fmt: skip
+TAGS = {"kind", "run_key", "shared", "version.edlae_sweeps", "version.numpy", "version.mlflow", "cpu", "blas_threads"}
+ARTIFACTS = {"result.json", "per_user.npz", "config.yaml", "environment.json"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder in which the main job, a list of ranks and a multirun have run."""
+    folder = tmp_path_factory.mktemp("empty folder")
+    for arguments in (
+        ["method=closed", "rank=500"],
+        ["rank=[10,100,full]"],
+        ["-m", "rank=10,100", "method.l2=10,50"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "edlae_sweeps", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "popularity" in done.stdout
+        assert "browse: mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in done.stdout
+    return folder
+
+
+def test_every_run_is_finished_and_complete(folder):
+    runs = all_runs(folder)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 9
+    assert {run.data.tags["kind"] for run in runs} == {"cell", "job"}
+    for run in runs:
+        assert run.data.params.keys() >= PARAMS
+        if run.data.tags["kind"] == "cell":
+            assert run.data.metrics.keys() >= METRICS
+            assert run.data.tags.keys() >= TAGS
+            assert {file.path for file in client(folder).list_artifacts(run.info.run_id)} >= ARTIFACTS
+            assert run.inputs.dataset_inputs[0].dataset.name == "debian"
+    assert [path.name for path in folder.iterdir()] == ["mlruns"]
+
+
+def test_names_parents_and_sharing(folder):
+    runs = all_runs(folder)
+    main, job, *rest = runs
+    assert (main.info.run_name, main.data.tags["shared"]) == ("closed-k500", "false")
+    assert (job.info.run_name, job.data.params["rank"]) == ("closed-3-ranks", "[10,100,full]")
+    children = [run for run in rest if run.data.tags.get("mlflow.parentRunId") == job.info.run_id]
+    assert [run.info.run_name for run in children] == ["closed-k10", "closed-k100", "closed-full"]
+    assert {run.data.tags["shared"] for run in children} == {"true"}
+    alone = [run for run in rest if "mlflow.parentRunId" not in run.data.tags]
+    assert sorted((run.data.params["rank"], run.data.params["l2"]) for run in alone) == [
+        ("10", "10.0"), ("10", "50.0"), ("100", "10.0"), ("100", "50.0"),
+    ]  # fmt: skip
+
+
+def test_metrics_are_the_golden_ones_and_the_same_on_every_way_to_them(folder, golden):
+    expected = {row["rank"]: row for row in golden["results"] if row["method"] == "closed"}
+    by_key: dict[str, list[float]] = {}
+    for run in all_runs(folder):
+        if run.data.tags["kind"] == "cell":
+            by_key.setdefault(run.data.tags["run_key"], []).append(run.data.metrics["test/ndcg_100"])
+            if run.data.params["rank"] != "full" and run.data.params["l2"] == "10.0":
+                row = expected[int(run.data.params["rank"])]
+                assert run.data.metrics["test/ndcg_100"] == pytest.approx(row["ndcg_100"], abs=2e-4)
+                assert run.data.metrics["train/objective"] == pytest.approx(row["objective_eq7"], rel=1e-4)
+    # Ranks 10 and 100 at λ = 10 were computed alone and in a list.
+    assert sorted(map(len, by_key.values())) == [1, 1, 1, 1, 2, 2]
+    assert all(max(values) - min(values) < 1e-4 for values in by_key.values())
+
+
+def test_result_file_and_per_user_values_agree_with_the_run(folder, data_dir):
+    main = all_runs(folder)[0]
+    (path,) = [
+        path
+        for path in (folder / "mlruns" / "hydra").rglob("result.json")
+        if json.loads(path.read_text())["params"]["rank"] == 500
+    ]
+    result = json.loads(path.read_text())
+    assert result["name"] == "closed-k500"
+    for name, value in result["metrics"].items():
+        assert main.data.metrics[name] == pytest.approx(value)
+    artifact = download_artifacts(
+        run_id=main.info.run_id, artifact_path="per_user.npz", tracking_uri=str(client(folder).tracking_uri)
+    )
+    per_user = read_arrays(Path(artifact))
+    assert per_user["ndcg_100"].mean() == pytest.approx(main.data.metrics["test/ndcg_100"])
+    data = load(Debian(**DEBIAN), data_dir)
+    assert np.array_equal(per_user["users"] - data.test.first_user, np.flatnonzero(np.diff(data.test.targets.indptr)))
+
+
+def request(url: str, payload: dict | None = None) -> dict:
+    body = None if payload is None else json.dumps(payload).encode()
+    with urllib.request.urlopen(
+        urllib.request.Request(url, body, {"Content-Type": "application/json"}), timeout=30
+    ) as answer:
+        text = answer.read()
+    return json.loads(text) if text.startswith(b"{") else {}
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    """MLflow's own server on the store, on a loopback port."""
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlruns/mlflow.db",
+            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        ],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def answers() -> bool:
+        assert process.poll() is None, "the server ended"
+        try:
+            request(f"http://127.0.0.1:{port}/health")
+        except (urllib.error.URLError, OSError):
+            return False
+        return True
+
+    try:
+        wait_until(answers, 120)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+def test_the_server_finds_the_cells(server):
+    api = f"{server}/api/2.0/mlflow"
+    experiment = request(f"{api}/experiments/get-by-name?experiment_name=debian")["experiment"]["experiment_id"]
+    query = {"experiment_ids": [experiment], "filter": "tags.kind = 'cell' and params.rank = '500'"}
+    (run,) = request(f"{api}/runs/search", query)["runs"]
+    assert run["info"]["run_name"] == "closed-k500"
+    assert {"key": "rank", "value": "500"} in run["data"]["params"]
+    cells = request(f"{api}/runs/search", {"experiment_ids": [experiment], "filter": "tags.kind = 'cell'"})["runs"]
+    assert len(cells) == 8
+
+
+def test_a_job_can_track_to_the_server(server, start, tmp_path):
+    job = start("rank=[10,20]", MLFLOW_TRACKING_URI=server)
+    out, err = job.communicate(timeout=300)
+    assert job.returncode == 0, err
+    assert f"browse: {server}" in out
+    api = f"{server}/api/2.0/mlflow"
+    experiment = request(f"{api}/experiments/get-by-name?experiment_name=debian")["experiment"]["experiment_id"]
+    query = {"experiment_ids": [experiment], "filter": "params.rank = '20'"}
+    (run,) = request(f"{api}/runs/search", query)["runs"]
+    assert run["info"]["status"] == "FINISHED"
+    files = request(f"{api}/artifacts/list?run_id={run['info']['run_id']}")["files"]
+    assert {file["path"] for file in files} >= ARTIFACTS
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
