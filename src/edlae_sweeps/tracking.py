@@ -138,8 +138,10 @@ class Store:
         except KeyboardInterrupt:
             status = "KILLED"
             raise
+        except TrackingError:
+            # The store itself has failed: telling it why would cost another round of retries.
+            raise
         except Exception as error:
-            # The store may be what failed: the first error is the one to see.
             with suppress(TrackingError), _one_line_errors(self.uri):
                 self._client.set_tag(run.id, "error", f"{type(error).__name__}: {error}"[:5000])
             raise

@@ -1,8 +1,11 @@
 """What a run is called after its process was stopped, and what a dead server costs."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,7 +14,9 @@ from conftest import DEBIAN
 
 from edlae_sweeps.datasets import Debian, load
 
-from .conftest import all_runs, client, free_port, wait_until
+from .conftest import all_runs, client, mlflow_server, wait_until
+
+pytestmark = pytest.mark.usefixtures("debian")
 
 
 def running(folder) -> bool:
@@ -19,7 +24,7 @@ def running(folder) -> bool:
 
 
 @pytest.fixture
-def started(start, tmp_path, debian):
+def started(start, tmp_path):
     """A main job that has begun to compute."""
     # Its database is there before it starts, so that looking into it can't get in the way of its creation.
     (tmp_path / "mlruns").mkdir()
@@ -61,10 +66,7 @@ def test_a_run_whose_process_vanished_is_closed_by_the_next_start_and_a_living_o
     assert sorted(run.info.status for run in all_runs(tmp_path)) == ["FINISHED", "FINISHED", "KILLED"]
 
 
-def test_nohup_is_respected(tmp_path, debian):
-    import subprocess
-    import sys
-
+def test_nohup_is_respected(tmp_path):
     (tmp_path / "mlruns").mkdir()
     client(tmp_path).search_experiments()
     job = subprocess.Popen(
@@ -101,27 +103,10 @@ def test_a_server_that_does_not_answer_is_told_within_ten_seconds(start, answers
 
 
 def test_a_server_that_dies_during_the_job_costs_nothing_that_was_computed(start, tmp_path, data_dir):
-    import os
-    import subprocess
-    import sys
-
     load(Debian(**DEBIAN), data_dir)
-    port = free_port()
-    server = subprocess.Popen(
-        [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path}/server.db",
-            "--artifacts-destination", str(tmp_path / "server"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-
-    def up() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    try:
-        wait_until(up, 120)
-        job = start("rank=[10,20,full]", f"tracking.uri=http://127.0.0.1:{port}")
+    (tmp_path / "mlruns").mkdir()
+    with mlflow_server(tmp_path) as (server, uri):
+        job = start("rank=[10,20,full]", f"tracking.uri={uri}")
         seen = threading.Event()
         lines: list[str] = []
 
@@ -134,9 +119,7 @@ def test_a_server_that_dies_during_the_job_costs_nothing_that_was_computed(start
         reader = threading.Thread(target=read)
         reader.start()
         assert seen.wait(120), lines
-    finally:
         os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
     job.wait(timeout=180)
     reader.join()
     assert job.returncode == 2

@@ -1,10 +1,8 @@
 """The main job, a list of ranks and a multirun; then what MLflow's own server says about them."""
 
 import json
-import os
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,11 +13,12 @@ from mlflow.artifacts import download_artifacts
 
 from edlae_sweeps.datasets import Debian, load, read_arrays
 
-from .conftest import all_runs, client, free_port, wait_until
+from .conftest import all_runs, client, mlflow_server
 
 PARAMS = {"dataset", "method", "rank", "l2", "dropout", "dtype", "seed"}
+NAMES = [f"{name}{error}" for name in ("ndcg_100", "recall_20", "recall_50") for error in ("", "_se")]
 METRICS = {
-    *(f"{part}/{name}{suffix}" for part in ("test", "validation") for name in ("ndcg_100", "recall_20", "recall_50") for suffix in ("", "_se")),
+    *(f"{part}/{name}" for part in ("test", "validation") for name in NAMES),
     "baseline/ndcg_100", "train/squared_error", "train/objective", "time/gram_seconds", "time/factorise_seconds",
     "time/rank_seconds", "time/fit_seconds", "time/evaluate_seconds", "memory/peak_gib",
 }  # fmt: skip
@@ -119,30 +118,8 @@ def request(url: str, payload: dict | None = None) -> dict:
 
 @pytest.fixture(scope="module")
 def server(folder):
-    """MLflow's own server on the store, on a loopback port."""
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "mlflow", "server", "--backend-store-uri", "sqlite:///mlruns/mlflow.db",
-            "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        ],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-
-    def answers() -> bool:
-        assert process.poll() is None, "the server ended"
-        try:
-            request(f"http://127.0.0.1:{port}/health")
-        except (urllib.error.URLError, OSError):
-            return False
-        return True
-
-    try:
-        wait_until(answers, 120)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait()
+    with mlflow_server(folder) as (_, uri):
+        yield uri
 
 
 def test_the_server_finds_the_cells(server):

@@ -27,7 +27,7 @@ def test_wheel_in_a_new_environment(tmp_path):
     site = next((tmp_path / "venv" / "lib").glob("python*")) / "site-packages"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
-    # The dependencies come from this environment; its own editable install does not, since a .pth in a listed folder is not read.
+    # The dependencies come from this environment, but not its editable install: a .pth in a listed folder is not read.
     (site / "dependencies.pth").write_text(
         os.pathsep.join(path for path in sys.path if path.endswith("site-packages")) + "\n"
     )
