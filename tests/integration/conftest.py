@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
-    """MLflow's own server on the store below `folder`, on a loopback port; yields its process group's leader and URI."""
+    """MLflow's own server on the store below `folder`, on a loopback port; yields its process and its URI."""
     port = free_port()
     store = ["--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--artifacts-destination", str(folder / "served")]
     address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
