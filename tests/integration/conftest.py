@@ -39,6 +39,11 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def _default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
     """MLflow's own server on the store below `folder`, on a loopback port; yields its process and its URI."""
@@ -81,6 +86,8 @@ def start(tmp_path: Path) -> Iterator:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
+            # Whoever started the tests may have had these ignored, as nohup and shells without job control do.
+            preexec_fn=_default_signals,
         )
         processes.append(process)
         return process
