@@ -110,8 +110,8 @@ def machine_tags() -> dict[str, str]:
     }
 
 
-def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str]) -> None:
-    """Write the cell to `folder`: result.json, per_user.npz, environment.json, and the composed configuration.
+def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str]) -> list[Path]:
+    """Write the cell to `folder`: result.json, per_user.npz, environment.json, the composed configuration; list them.
 
     Raises DataError when the folder can't be written.
     """
@@ -133,6 +133,7 @@ def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str
             raise DataError(
                 f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"
             ) from error
+    return [folder / "per_user.npz", *(folder / name for name in texts)]
 
 
 def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -109,7 +109,7 @@ def finish_ranks(job: Job, factorised: Factorised, store: Store, experiment: str
         with stage(f"evaluate {cell_name(job.settings, rank)}") as advance:
             cell, per_user = measure_cell(job.settings, job.data, factorised, rank, advance)
         folder = job.output / cell.name if job.several else job.output
-        keep(cell, per_user, folder, job.composed)
+        files = keep(cell, per_user, folder, job.composed)
         job.cells.append(cell)
         _log.info(
             "%s: test nDCG@100 %.4f ± %.4f", cell.name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"]
@@ -122,7 +122,7 @@ def finish_ranks(job: Job, factorised: Factorised, store: Store, experiment: str
                 if job.several
                 else nullcontext(outer) as tracked
             ):
-                tracked.log(cell.metrics, cell.tags, folder, record)
+                tracked.log(cell.metrics, cell.tags, files, record)
         except TrackingError as error:
             unreachable = error
     if unreachable:

@@ -7,7 +7,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,9 +163,9 @@ class Run:
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
 
     def log(
-        self, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Path, dataset: DatasetRecord
+        self, metrics: Mapping[str, float], tags: Mapping[str, str], artifacts: Iterable[Path], dataset: DatasetRecord
     ) -> None:
-        """The results of a finished computation: metrics and tags in one request, every file below `artifacts`."""
+        """The results of a finished computation: metrics and tags in one request, the files, the data set."""
         now = int(time.time() * 1000)
         with _one_line_errors(self._uri):
             self._client.log_inputs(self.id, [_dataset_input(dataset)])
@@ -174,7 +174,8 @@ class Run:
                 metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
                 tags=[RunTag(key, value) for key, value in tags.items()],
             )
-            self._client.log_artifacts(self.id, str(artifacts))
+            for file in artifacts:
+                self._client.log_artifact(self.id, str(file))
 
     def end(self, status: str) -> None:
         """Close the run. A store that has gone away meanwhile must not hide the error that led here."""

@@ -42,10 +42,11 @@ def gemm_seconds(n: int) -> float:
 
 def run(folder: Path, overrides: list[str]) -> dict[str, float]:
     """One job in `folder`: its wall time, and the stages as its log has them."""
-    before = set(folder.rglob("edlae_sweeps.log"))
+    logs = folder / "mlruns" / "hydra"
+    before = set(logs.rglob("edlae_sweeps.log"))
     environment = {**os.environ, "EDLAE_SWEEPS_DATA": str(folder / "data")}
     wall = timed([*COMMAND, *overrides], cwd=folder, env=environment)
-    (log,) = set(folder.rglob("edlae_sweeps.log")) - before
+    (log,) = set(logs.rglob("edlae_sweeps.log")) - before
     stages = {f"  {name}": float(seconds) for name, seconds in _STAGE.findall(log.read_text())}
     return {"wall": wall, **stages}
 
