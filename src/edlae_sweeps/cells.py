@@ -87,22 +87,27 @@ def measure_cell(
         "time/evaluate_seconds": evaluate_seconds,
         "memory/peak_gib": machine.peak_memory() / machine.GIB,
     }
-    tags = {
-        "run_key": run_key(settings, data, rank),
-        "results_version": str(RESULTS_VERSION),
-        "data_digest": data.digest,
-        "shared": str(factorised.shared).lower(),
-        **machine_tags(),
-    }
+    tags = cell_tags(settings, data, rank, factorised.shared)
     return Cell(cell_name(settings, rank), cell_params(settings, rank), metrics, tags), test
 
 
-def machine_tags() -> dict[str, str]:
-    """Where a time was measured, and by which versions."""
-    blas, threads = machine.blas_name_and_threads()
-    versions = {f"version.{name}": version(name) for name in _VERSIONED}
+def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> dict[str, str]:
+    """What identifies a result, and where it was measured."""
     return {
-        **versions,
+        "kind": "cell",
+        "run_key": run_key(settings, data, rank),
+        "shared": str(shared).lower(),
+        **origin_tags(data),
+    }
+
+
+def origin_tags(data: Prepared) -> dict[str, str]:
+    """The data, the machine and the versions behind every run of a job."""
+    blas, threads = machine.blas_name_and_threads()
+    return {
+        "data_digest": data.digest,
+        "results_version": str(RESULTS_VERSION),
+        **{f"version.{name}": version(name) for name in _VERSIONED},
         "version.python": platform.python_version(),
         "cpu": machine.cpu_model(),
         "blas": blas,
@@ -110,20 +115,23 @@ def machine_tags() -> dict[str, str]:
     }
 
 
-def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str]) -> list[Path]:
-    """Write the cell to `folder`: result.json, per_user.npz, environment.json, the composed configuration; list them.
+def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
+    """Write the composed configuration and environment.json, all that a run can be repeated from; list the files."""
+    packages = sorted({(dist.metadata["Name"], dist.version) for dist in distributions()})
+    environment = {"platform": platform.platform(), "packages": dict(packages)}
+    return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
 
-    Raises DataError when the folder can't be written.
-    """
-    write_arrays(folder / "per_user.npz", vars(per_user), compressed=True)
-    packages = {dist.metadata["Name"]: dist.version for dist in distributions()}
-    texts = {
-        **composed,
-        "environment.json": json.dumps(
-            {"platform": platform.platform(), "packages": dict(sorted(packages.items()))}, indent=2
-        ),
-        "result.json": json.dumps(asdict(cell), indent=2),
-    }
+
+def keep(cell: Cell, per_user: PerUser, folder: Path) -> list[Path]:
+    """Write the cell to `folder` as result.json and per_user.npz; list them. DataError when they can't be written."""
+    folder.mkdir(exist_ok=True)
+    files = _write_texts(folder, {"result.json": json.dumps(asdict(cell), indent=2)})
+    write_arrays(folder / "per_user.npz", vars(per_user), "tracking.dir", compressed=True)
+    return [*files, folder / "per_user.npz"]
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write each text to the file of its name, whole or not at all."""
     for name, text in texts.items():
         temporary = folder / f".{name}"
         try:
@@ -133,7 +141,7 @@ def keep(cell: Cell, per_user: PerUser, folder: Path, composed: Mapping[str, str
             raise DataError(
                 f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"
             ) from error
-    return [folder / "per_user.npz", *(folder / name for name in texts)]
+    return [folder / name for name in texts]
 
 
 def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:

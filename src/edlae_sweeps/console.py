@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich import box
 from rich.console import Console
@@ -13,8 +13,8 @@ from rich.table import Table
 _log = logging.getLogger(__name__)
 # Progress goes to standard error, so that what is printed at the end can be piped.
 _progress_console = Console(stderr=True)
-# Wide enough for the whole table where there is no terminal to ask.
-_PIPE_WIDTH = 160
+# Narrower terminals wrap the lines of a table rather than lose its columns.
+_TABLE_WIDTH = 100
 
 
 @contextmanager
@@ -32,23 +32,28 @@ def stage(label: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
     )
     start = time.perf_counter()
-    quiet = not _progress_console.is_terminal
-    with Progress(*columns, console=_progress_console, transient=True, disable=quiet) as progress:
-        task = progress.add_task(label, total=None)
+    progress = Progress(*columns, console=_progress_console, transient=True, disable=not _progress_console.is_terminal)
+    task = progress.add_task(label, total=None)
 
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+    def advance(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total)
 
+    with suppress(OSError):
+        progress.start()
+    try:
         yield advance
+    finally:
+        # A terminal that has been closed must not turn a job that is told to stop into one that failed.
+        with suppress(OSError):
+            progress.stop()
     _log.info("%-34s %6.1f s", label, time.perf_counter() - start)
 
 
 def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Print a table to standard output; all but the first column are aligned to the right."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPE_WIDTH)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    console = Console(width=max(console.width, _TABLE_WIDTH))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
     for row in rows:

@@ -4,40 +4,63 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from edlae_sweeps import machine
-from edlae_sweeps.cells import Cell, Factorised, cell_name, cell_params, keep, measure_cell
+from edlae_sweeps.cells import (
+    Cell,
+    Factorised,
+    cell_name,
+    cell_params,
+    cell_tags,
+    keep,
+    measure_cell,
+    origin_tags,
+    write_context,
+)
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, load, load_gram
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.settings import Settings, check_against_data
-from edlae_sweeps.tracking import DatasetRecord, Run, Store
+from edlae_sweeps.tracking import DatasetRecord, Experiment, Run, Store
 
 _log = logging.getLogger(__name__)
 # What the process takes beside the matrices of the method: interpreter, libraries, data, one batch of scores.
 _BASE_BYTES = machine.GIB
 
 
-@dataclass
+@dataclass(frozen=True)
 class Job:
-    """A job whose settings have been checked against its data and the machine; `cells` grows as ranks are done."""
+    """A job whose settings have been checked against its data and the machine."""
 
     settings: Settings
     data: Prepared
     ranks: tuple[Rank, ...]
     output: Path
-    composed: Mapping[str, str]
-    cells: list[Cell] = field(default_factory=list)
+    experiment: Experiment
 
     @property
     def several(self) -> bool:
         """Whether the ranks are nested runs below a parent, rather than one run."""
         return len(self.ranks) > 1
+
+    def run(self) -> AbstractContextManager[Run]:
+        """The run that stands for the whole job: that of its only cell, or the parent of its cells."""
+        settings, data = self.settings, self.data
+        if not self.several:
+            return self.cell_run(self.ranks[0], None)
+        shown = f"[{','.join(map(str, self.ranks))}]"
+        name = f"{settings.method.name}-{len(self.ranks)}-ranks"
+        return self.experiment.run(name, {"kind": "job", **origin_tags(data)}, cell_params(settings, shown))
+
+    def cell_run(self, rank: Rank, parent: Run | None) -> AbstractContextManager[Run]:
+        """The run of one rank."""
+        tags = cell_tags(self.settings, self.data, rank, self.several)
+        return self.experiment.run(cell_name(self.settings, rank), tags, cell_params(self.settings, rank), parent)
 
 
 def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> list[Cell]:
@@ -57,13 +80,11 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> li
     check_against_data(ranks, data)
     check_memory(settings, ranks, data)
 
-    job = Job(settings, data, ranks, output, composed)
-    experiment = store.experiment(settings.dataset.label)
-    name = f"{settings.method.name}-{len(ranks)}-ranks" if job.several else cell_name(settings, ranks[0])
-    shown = f"[{','.join(map(str, ranks))}]" if job.several else ranks[0]
-    with store.run(experiment, name, "job" if job.several else "cell", cell_params(settings, shown)) as outer:
-        finish_ranks(job, factorise(job, data_dir), store, experiment, outer)
-    return job.cells
+    context = write_context(output, composed)
+    experiment = store.experiment(settings.dataset.label, dataset_record(data, settings.dataset.label), context)
+    job = Job(settings, data, ranks, output, experiment)
+    with job.run() as run:
+        return finish_ranks(job, factorise(job, data_dir), run)
 
 
 def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
@@ -98,35 +119,31 @@ def factorise(job: Job, data_dir: Path) -> Factorised:
     return Factorised(gram, penalty, state, baseline, seconds, shared=job.several)
 
 
-def finish_ranks(job: Job, factorised: Factorised, store: Store, experiment: str, outer: Run) -> None:
-    """Measure each rank, keep it on disk, then track it.
+def finish_ranks(job: Job, factorised: Factorised, run: Run) -> list[Cell]:
+    """Measure each rank, keep it on disk, then track it: in `run`, or below it if there are several.
 
     When the tracking store goes away, the remaining ranks, which cost little by now, are still measured and kept.
     """
-    record = dataset_record(job.data, job.settings.dataset.label)
+    cells: list[Cell] = []
     unreachable: TrackingError | None = None
     for rank in job.ranks:
-        with stage(f"evaluate {cell_name(job.settings, rank)}") as advance:
+        name = cell_name(job.settings, rank)
+        with stage(f"evaluate {name}") as advance:
             cell, per_user = measure_cell(job.settings, job.data, factorised, rank, advance)
-        folder = job.output / cell.name if job.several else job.output
-        files = keep(cell, per_user, folder, job.composed)
-        job.cells.append(cell)
-        _log.info(
-            "%s: test nDCG@100 %.4f ± %.4f", cell.name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"]
-        )
+        files = keep(cell, per_user, job.output / name if job.several else job.output)
+        cells.append(cell)
+        metrics = cell.metrics
+        _log.info("%s: test nDCG@100 %.4f ± %.4f", name, metrics["test/ndcg_100"], metrics["test/ndcg_100_se"])
         if unreachable:
             continue
         try:
-            with (
-                store.run(experiment, cell.name, "cell", cell.params, outer)
-                if job.several
-                else nullcontext(outer) as tracked
-            ):
-                tracked.log(cell.metrics, cell.tags, files, record)
+            with job.cell_run(rank, run) if job.several else nullcontext(run) as tracked:
+                tracked.log(metrics, files)
         except TrackingError as error:
             unreachable = error
     if unreachable:
         raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
+    return cells
 
 
 def dataset_record(data: Prepared, label: str) -> DatasetRecord:

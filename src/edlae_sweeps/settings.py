@@ -62,6 +62,8 @@ class Settings:
         self.dataset.check()
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
+        if not self.data_dir:
+            raise ConfigError("data_dir is empty: name a folder, or leave it out for your cache folder")
         self.tracking.check()
 
     def ranks(self) -> tuple[Rank, ...]:

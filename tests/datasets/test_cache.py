@@ -17,7 +17,7 @@ def equal(a: dict, b: dict) -> bool:
 
 def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path):
     path = tmp_path / "cache.npz"
-    write_arrays(path, ARRAYS)
+    write_arrays(path, ARRAYS, "data_dir")
     whole = path.read_bytes()
     rebuilt = 0
     for position in range(0, len(whole), 7):
@@ -31,7 +31,7 @@ def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path):
 
 def test_every_truncation_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     path = tmp_path / "cache.npz"
-    write_arrays(path, ARRAYS)
+    write_arrays(path, ARRAYS, "data_dir")
     whole = path.read_bytes()
     for length in [0, 1, 10, 100, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:length])
@@ -53,14 +53,14 @@ def test_a_write_that_fails_leaves_neither_file_nor_rubbish(tmp_path: Path, monk
 
     monkeypatch.setattr(cache.np, "savez", full)
     with pytest.raises(DataError, match=r"cache\.npz: No space left on device; free some space"):
-        write_arrays(tmp_path / "cache.npz", ARRAYS)
+        write_arrays(tmp_path / "cache.npz", ARRAYS, "data_dir")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file/cache\.npz"):
-        write_arrays(tmp_path / "file" / "cache.npz", ARRAYS)
+    with pytest.raises(DataError, match=r"file/cache\.npz.*another folder by data_dir"):
+        write_arrays(tmp_path / "file" / "cache.npz", ARRAYS, "data_dir")
 
 
 def test_prepared_data_and_gram_come_back_the_same_and_changed_settings_are_prepared_anew(

@@ -25,5 +25,10 @@ def test_gram_in_blocks_reports_its_progress(monkeypatch: pytest.MonkeyPatch):
     assert seen == [(7, 20), (14, 20), (20, 20)]
 
 
+def test_weights_are_refused_rather_than_cut_to_whole_numbers():
+    with pytest.raises(ValueError, match="not binary"):
+        sparse_gram(csr_array(np.array([[0.5, 1.0]])))
+
+
 def test_debian_gram_trace(debian_gram, golden):
     assert debian_gram.trace(dtype=np.float64) == golden["train_trace_gram"]

@@ -2,19 +2,21 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from conftest import DEBIAN
 
 from edlae_sweeps.datasets import Debian, load
 
-from .conftest import all_runs, client, mlflow_server, wait_until
+from .conftest import COMMAND, all_runs, client, mlflow_server, wait_until
 
 pytestmark = pytest.mark.usefixtures("debian")
 
@@ -44,6 +46,29 @@ def test_a_stopped_run_is_killed(started, tmp_path, number, name):
     assert f"stopped by {name}" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert [run.info.status for run in all_runs(tmp_path)] == ["KILLED"]
+
+
+def test_closing_the_terminal_kills_the_run(tmp_path):
+    (tmp_path / "mlruns").mkdir()
+    client(tmp_path).search_experiments()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [*COMMAND, "rank=500"])
+    # Somebody has to read what a terminal shows, or the job waits for it.
+    reader = threading.Thread(target=drain, args=[terminal], daemon=True)
+    reader.start()
+    wait_until(lambda: running(tmp_path))
+    os.kill(pid, signal.SIGHUP)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    assert [run.info.status for run in all_runs(tmp_path)] == ["KILLED"]
+
+
+def drain(terminal: int) -> None:
+    with suppress(OSError):
+        while os.read(terminal, 1024):
+            pass
 
 
 def test_a_run_whose_process_vanished_is_closed_by_the_next_start_and_a_living_one_is_not(started, start, tmp_path):

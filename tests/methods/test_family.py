@@ -4,8 +4,9 @@ import numpy as np
 from conftest import problems
 from hypothesis import given
 from hypothesis import strategies as st
-from reference import algorithm_1, edlae, eq7, penalty
+from reference import algorithm_1, edlae, penalty
 
+from edlae_sweeps.evaluation import training_fit
 from edlae_sweeps.methods import Closed
 from edlae_sweeps.methods.family import metric, solve_full_rank
 
@@ -59,13 +60,19 @@ def test_ranks_are_nested_and_rank_n_is_the_full_model(problem, data):
     X, l2, dropout = problem
     n = X.shape[1]
     method, G = Closed(l2, dropout), X.T @ X
-    state = method.factorise(G, method.penalty(G), n)
     k = data.draw(st.integers(1, n))
-    small, large = method.at_rank(state, k), method.at_rank(state, n)
-    assert np.array_equal(small.U, large.U[:, :k])
-    assert np.array_equal(small.V, large.V[:, :k])
+    alone = method.at_rank(method.factorise(G, method.penalty(G), k), k)
+    state = method.factorise(G, method.penalty(G), n)
+    nested, whole = method.at_rank(state, k), method.at_rank(state, n)
+    A = G + np.diag(method.penalty(G))
+    energies = np.linalg.eigvalsh(metric(G, method.penalty(G), method.at_rank(state, "full").B, state.d))[::-1]
+    # Where eigenvalues tie at the cut, the subspace is free, but not its energy.
+    if k == n or energies[k - 1] - energies[k] > 1e-6 * energies[0]:
+        close(nested.U @ nested.V.T, alone.U @ alone.V.T)
+    close(np.trace(nested.U.T @ A @ nested.U), energies[:k].sum())
+    close(np.trace(alone.U.T @ A @ alone.U), energies[:k].sum())
     # The diagonal included.
-    close(large.U @ large.V.T, method.at_rank(state, "full").B)
+    close(whole.U @ whole.V.T, method.at_rank(state, "full").B)
 
 
 @given(problems(), st.data())
@@ -73,16 +80,19 @@ def test_eq_11_the_objective_splits_into_the_full_fit_and_the_approximation(prob
     X, l2, dropout = problem
     n = X.shape[1]
     k = data.draw(st.integers(1, n))
-    random = np.random.default_rng(data.draw(st.integers(0, 2**31)))
-    Lam = penalty(X, l2, dropout)
-    B = edlae(X, Lam)
-    W = random.standard_normal((n, k)) @ random.standard_normal((k, n))
+    Lam, G = penalty(X, l2, dropout), X.T @ X
+    method = Closed(l2, dropout)
+    state = method.factorise(G, Lam.diagonal(), k)
+    model, B = method.at_rank(state, k), method.at_rank(state, "full").B
+    W = model.U @ model.V.T
     off = W - np.diag(W.diagonal())
     Y, Z = np.vstack([X, np.zeros((n, n))]), np.vstack([X, np.sqrt(Lam)])
     left = np.sum((Y - Z @ off) ** 2)
     right = np.sum((Y - Z @ B) ** 2) + np.sum((Z @ (B - off)) ** 2)
     np.testing.assert_allclose(left, right, rtol=1e-9)
-    np.testing.assert_allclose(eq7(X, W, Lam), left, rtol=1e-9)
+    np.testing.assert_allclose(training_fit(G, Lam.diagonal(), model).objective, left, rtol=1e-8)
+    # The first term is the objective of the full-rank solution.
+    np.testing.assert_allclose(np.sum((Y - Z @ B) ** 2), np.sum(state.d - Lam.diagonal()), rtol=1e-8)
 
 
 @given(problems(), st.data())
@@ -92,8 +102,15 @@ def test_models_follow_a_permutation_of_the_items(problem, data):
     order = np.array(data.draw(st.permutations(range(n))))
     method = Closed(l2, dropout)
 
-    def full(matrix: np.ndarray) -> np.ndarray:
-        G = matrix.T @ matrix
-        return method.at_rank(method.factorise(G, method.penalty(G), 0), "full").B
+    k = data.draw(st.integers(1, n))
 
-    close(full(X[:, order]), full(X)[np.ix_(order, order)])
+    def models(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        G = matrix.T @ matrix
+        state = method.factorise(G, method.penalty(G), k)
+        low, full = method.at_rank(state, k), method.at_rank(state, "full").B
+        return full, low.U @ low.V.T, np.linalg.eigvalsh(metric(G, method.penalty(G), full, state.d))[::-1]
+
+    (full, low, energies), (full_permuted, low_permuted, _) = models(X), models(X[:, order])
+    close(full_permuted, full[np.ix_(order, order)])
+    if k == n or energies[k - 1] - energies[k] > 1e-6 * energies[0]:
+        close(low_permuted, low[np.ix_(order, order)])

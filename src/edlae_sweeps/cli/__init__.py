@@ -1,9 +1,11 @@
 """The entry: compose → typed settings → check → run; a user's error is one line and exit status 2."""
 
 import errno
+import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -23,6 +25,7 @@ from edlae_sweeps.console import print_error
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.experiment import run_job
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.tracking import redacted
 
 _USER_ERROR = 2
 # What the jobs of this process left: the summary of a multirun comes after all of them.
@@ -34,18 +37,26 @@ class Stopped(KeyboardInterrupt):
     """The process was told to stop by a signal other than Ctrl-C."""
 
     def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
+        super().__init__(signum)
         self.signum = signum
+
+    def __str__(self) -> str:
+        return signal.Signals(self.signum).name
 
 
 def main() -> None:
     """Run from the command line; the exit status is 0, 2 for a user's error, or 128 + the signal that stopped it."""
     # Hydra would exit by itself with a shortened traceback.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        # nohup and its like have set it to be ignored, and mean it.
-        if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, _stop)
+    # A variable that is set to nothing is not set.
+    for name in ("EDLAE_SWEEPS_DATA", "MLFLOW_TRACKING_URI"):
+        if os.environ.get(name) == "":
+            del os.environ[name]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # The λ and ± of a table are not worth losing it.
+            stream.reconfigure(errors="replace")
+    _hear_signals()
     register()
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_task)()
@@ -58,11 +69,16 @@ def main() -> None:
         _end(describe(error, conf_dir()), _USER_ERROR)
     except EdlaeSweepsError as error:
         _end(str(error), _USER_ERROR)
+    except ValueError as error:
+        # How Hydra refuses method=null and =5.
+        if not str(error).startswith("Config group override"):
+            raise
+        _end(f"{error}; write group=choice", _USER_ERROR)
     except OSError as error:
         # Hydra makes its output folder before the job can check it. An OSError that names no file is a bug.
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
-        remedy = "free some space, or set tracking.dir to a folder that can be written"
+        remedy = "free some space, or choose a folder that can be written by tracking.dir or data_dir"
         _end(f"{error.filename or 'disk'}: {error.strerror}; {remedy}", _USER_ERROR)
     if _failed:
         _end(f"{len(_failed)} job(s) failed: {'; '.join(_failed)}", _USER_ERROR)
@@ -71,11 +87,20 @@ def main() -> None:
 
 def _end(error: str = "", status: int = 0) -> NoReturn:
     """Show what was finished, then what went wrong, and exit."""
-    if _finished:
-        print_summary(_finished)
-    if error:
-        print_error(f"error: {error}")
+    # The terminal may be gone by now.
+    with suppress(OSError):
+        if _finished:
+            print_summary(_finished)
+        if error:
+            print_error(f"error: {error}")
     sys.exit(status)
+
+
+def _hear_signals() -> None:
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        # nohup and its like have set it to be ignored, and mean it.
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _stop)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
@@ -86,12 +111,16 @@ def _task(config: DictConfig) -> None:
     """One job, as Hydra calls it."""
     hydra_config = HydraConfig.get()
     multirun = hydra_config.mode is RunMode.MULTIRUN
-    # Other launchers run their jobs in other processes, which must speak for themselves.
+    # Other launchers run their jobs in other processes, which must listen and speak for themselves.
     here = not multirun or hydra_config.runtime.choices["hydra/launcher"] == "basic"
     overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
+    if not here:
+        _hear_signals()
     try:
         settings = typed(config)
-        composed = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
+        # A tracking URI may carry a password.
+        texts = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
+        composed = {name: redacted(text) for name, text in texts.items()}
         cells = run_job(settings, Path(hydra_config.runtime.output_dir), composed)
     except EdlaeSweepsError as error:
         if not multirun:

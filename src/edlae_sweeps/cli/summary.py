@@ -7,6 +7,7 @@ from pathlib import Path
 from edlae_sweeps.cells import Cell
 from edlae_sweeps.console import print_line, print_table
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.tracking import database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "squared error", "fit s")
 
@@ -21,16 +22,17 @@ def print_summary(jobs: Sequence[tuple[Settings, list[Cell]]]) -> None:
             f"{first['baseline/recall_20']:.4f}", f"{first['baseline/recall_50']:.4f}", "", "",
         ]  # fmt: skip
         print_table(f"{label}, test users", _HEADER, [baseline, *map(_row, cells)])
+        if any(cell.tags["shared"] == "true" for cell in cells):
+            print_line("* the factorisation is shared by the ranks of its job")
     for line in dict.fromkeys(_browse(settings) for settings, _ in jobs):
         print_line(line)
 
 
 def _browse(settings: Settings) -> str:
-    uri = settings.tracking.uri
-    if uri and uri.startswith(("http://", "https://")):
-        return f"browse: {uri}"
-    uri = uri or f"sqlite:///{Path(settings.tracking.dir) / 'mlflow.db'}"
-    return f"browse: mlflow ui --backend-store-uri {shlex.quote(uri)}"
+    uri = settings.tracking.uri or database_uri(Path(settings.tracking.dir))
+    if uri.startswith(("http://", "https://")):
+        return f"browse: {redacted(uri)}"
+    return f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
 
 
 def _row(cell: Cell) -> list[str]:
@@ -44,7 +46,7 @@ def _row(cell: Cell) -> list[str]:
         f"{metrics['test/recall_20']:.4f}",
         f"{metrics['test/recall_50']:.4f}",
         f"{metrics['train/squared_error']:,.0f}",
-        f"{metrics['time/fit_seconds']:.1f}" + (" (shared)" if cell.tags["shared"] == "true" else ""),
+        f"{metrics['time/fit_seconds']:.1f}" + ("*" if cell.tags["shared"] == "true" else ""),
     ]
 
 

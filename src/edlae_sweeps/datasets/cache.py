@@ -35,7 +35,7 @@ def load_or_build(path: Path, names: frozenset[str], build: Callable[[], Arrays]
             problem = (str(error) or type(error).__name__).split("\n", 1)[0]
         _log.warning("the cache file %s is damaged (%s): it is built again", path, problem)
     arrays = build()
-    write_arrays(path, arrays)
+    write_arrays(path, arrays, "data_dir (or EDLAE_SWEEPS_DATA)")
     return arrays
 
 
@@ -45,10 +45,10 @@ def read_arrays(path: Path) -> Arrays:
         return {name: archive[name] for name in archive.files}
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], compressed: bool = False) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], setting: str, compressed: bool = False) -> None:
     """Write an npz file that is either whole or not there, whenever the process or the machine stops.
 
-    Raises DataError when the folder can't be written or the disk is full.
+    Raises DataError, which names the `setting` that chose the folder, when that can't be written or the disk is full.
     """
     save = np.savez_compressed if compressed else np.savez
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
@@ -61,7 +61,9 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], compressed: boo
         temporary.replace(path)
     except OSError as error:
         remedy = "free some space" if error.errno == errno.ENOSPC else "make it writable"
-        raise DataError(f"can't write {path}: {error.strerror or error}; {remedy} or choose another folder") from error
+        raise DataError(
+            f"can't write {path}: {error.strerror or error}; {remedy} or choose another folder by {setting}"
+        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

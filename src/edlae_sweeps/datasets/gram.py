@@ -13,12 +13,14 @@ _BLOCK = 2048
 
 
 def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = None) -> csr_array:
-    """Upper triangle of G = XᵀX (n, n) of a binary X (m, n), as exact int32 counts.
+    """Upper triangle of G = XᵀX (n, n), as exact int32 counts, of a binary X (m, n); other values are refused.
 
     Built in blocks of rows, so that only one block's square part stands beside the result. Cost: Σ_u n_u²
     multiply-adds, n_u being the number of items of user u. `advance(done, n)` is called after each block.
     """
     n = train.shape[1]
+    if not (train.data == 1).all():
+        raise ValueError("the interactions are not binary")
     counts = train.astype(np.int32)
     by_item = counts.T.tocsr()
     blocks = []
@@ -30,7 +32,9 @@ def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = N
 
 
 def dense_gram(upper: csr_array, dtype: DTypeLike) -> NDArray[Any]:
-    """G (n, n) as a full array, from its sparse upper triangle."""
-    gram: NDArray[Any] = upper.astype(dtype).toarray()
+    """G (n, n) as a full array, from its sparse upper triangle, without a sparse copy in that dtype."""
+    gram = np.empty(upper.shape, dtype=dtype)
+    for start in range(0, upper.shape[0], _BLOCK):
+        gram[start : start + _BLOCK] = upper[start : start + _BLOCK].toarray()
     mirror_upper(gram)
     return gram

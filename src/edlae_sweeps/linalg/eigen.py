@@ -29,6 +29,8 @@ def leading_eigenpairs(m: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[A
 
 
 def eigen_workspace(n: int, k: int, itemsize: int) -> int:
-    """Bytes that `leading_eigenpairs` takes beside M: its results, and the workspace of LAPACK."""
-    lapack = n * k if k <= _SUBSET_FRACTION * n else 2 * n * n + 6 * n
-    return (lapack + n * k + 30 * n) * itemsize
+    """Bytes that `leading_eigenpairs` takes at most beside M, for its results and the workspace of LAPACK."""
+    if k <= _SUBSET_FRACTION * n:
+        return (2 * n * k + 30 * n) * itemsize
+    # The vectors take the place of M; the workspace is gone when the leading ones are copied.
+    return (max(2 * n * n, n * k) + 8 * n) * itemsize

@@ -8,7 +8,7 @@ from scipy.linalg import get_lapack_funcs
 
 from edlae_sweeps.errors import SolverError
 
-_BLOCK = 1024
+_BLOCK = 256
 
 
 def mirror_upper(a: NDArray[Any]) -> None:
@@ -40,8 +40,8 @@ def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
     # LAPACK is column-major: the transpose of a C-ordered symmetric matrix is the same matrix in its order, without a
     # copy.
     column_major = a.T if a.flags.c_contiguous else a
-    potrf, pocon, potri = get_lapack_funcs(("potrf", "pocon", "potri"), (column_major,))
-    norm = float(np.abs(a).sum(axis=0).max()) if a.size else 0.0
+    lange, potrf, pocon, potri = get_lapack_funcs(("lange", "potrf", "pocon", "potri"), (column_major,))
+    norm = lange("1", column_major)
     if not np.isfinite(norm):
         raise SolverError("it has entries that are not finite")
     factor, info = potrf(column_major, lower=1, overwrite_a=1, clean=0)

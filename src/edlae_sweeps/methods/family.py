@@ -59,7 +59,8 @@ def solve_full_rank(
     try:
         C = invert_spd(A)
     except SolverError as error:
-        raise SolverError(f"G + Λ can't be inverted: {error}; raise method.l2 or method.dropout") from error
+        remedy = "raise method.l2 or method.dropout" + (", or choose dtype=float64" if gram.dtype == np.float32 else "")
+        raise SolverError(f"G + Λ can't be inverted: {error}; {remedy}") from error
     diag_C = C.diagonal().astype(np.float64)
     d = choose(diag_C)
     B = C
@@ -85,8 +86,8 @@ def cut(factors: Factors, rank: Rank) -> Model:
 
 
 def family_peak_bytes(n: int, max_rank: int, itemsize: int) -> int:
-    """G and B, and for low ranks M, LAPACK's workspace and U."""
+    """G and B, and then M with the eigenvectors, or U and V."""
     full = 2 * n * n * itemsize
     if max_rank == 0:
         return full
-    return full + n * n * itemsize + eigen_workspace(n, max_rank, itemsize) + n * max_rank * itemsize
+    return full + max(n * n * itemsize + eigen_workspace(n, max_rank, itemsize), 2 * n * max_rank * itemsize)

@@ -1,0 +1,96 @@
+"""Getting at a store: its URI, whether it answers, and its errors in one line."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from filelock import Timeout
+from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from edlae_sweeps.errors import ConfigError, TrackingError
+
+_PROBE_SECONDS = 5
+
+
+def database_uri(directory: Path) -> str:
+    """The URI of the SQLite database in `directory`; ConfigError for a path that a URI can't hold."""
+    path = str(directory / "mlflow.db")
+    # Unquoted: SQLAlchemy 2.0 and 2.1, and MLflow, which makes the folder, read quoted paths differently.
+    uri = f"sqlite:///{path}"
+    if make_url(uri).database != path:
+        raise ConfigError(f"tracking.dir={directory}: a database URI can't hold this path; choose one without ? and %")
+    return uri
+
+
+def redacted(text: str) -> str:
+    """`text` with the user names and passwords of the URIs in it masked."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def is_server(uri: str) -> bool:
+    """Whether the store is behind HTTP, and so keeps its artifacts itself."""
+    return urlsplit(uri).scheme in {"http", "https"}
+
+
+@contextmanager
+def one_line_errors(uri: str) -> Iterator[None]:
+    """TrackingError for whatever MLflow, its database or the network raise."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"tracking store {redacted(uri)} needs the Python package {error.name}: install it"
+        ) from error
+    except (MlflowException, requests.RequestException, SQLAlchemyError, Timeout, OSError) as error:
+        # SQLAlchemy's own message starts with what it was doing; the database's says what is wrong.
+        cause: BaseException = error
+        while isinstance(cause.__cause__, SQLAlchemyError):
+            cause = cause.__cause__
+        reason = str(getattr(cause, "orig", None) or cause).strip().split("\n", 1)[0]
+        raise TrackingError(
+            f"tracking store {redacted(uri)}: {redacted(reason)}; see tracking.uri, tracking.dir"
+        ) from error
+
+
+def probe(uri: str) -> None:
+    """Fail within seconds where mlflow would retry for minutes: TrackingError."""
+    if is_server(uri):
+        _probe_server(uri)
+    elif uri.startswith("sqlite"):
+        _probe_sqlite(uri)
+
+
+def _probe_server(uri: str) -> None:
+    try:
+        requests.get(
+            f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1", timeout=_PROBE_SECONDS
+        ).close()
+    except requests.exceptions.SSLError:
+        return  # it answers; mlflow has settings for whom to trust
+    except requests.RequestException as error:
+        raise TrackingError(
+            f"tracking server {redacted(uri)} does not answer within {_PROBE_SECONDS} s ({type(error).__name__}): "
+            "start it, or correct tracking.uri or MLFLOW_TRACKING_URI"
+        ) from error
+
+
+def _probe_sqlite(uri: str) -> None:
+    path = make_url(uri).database
+    if not path or path == ":memory:":
+        return
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=_PROBE_SECONDS)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+    except (sqlite3.Error, OSError) as error:
+        raise TrackingError(
+            f"tracking database {path} can't be written ({error}): "
+            "make it writable, free some space, or choose tracking.dir"
+        ) from error

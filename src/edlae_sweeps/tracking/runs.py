@@ -1,0 +1,146 @@
+"""The life of one run, whatever stops it."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.tracking.opening import one_line_errors
+
+SOURCE = "edlae_sweeps"
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The wall clock, from which start times are told, may be set while a process lives.
+_CLOCK_SECONDS = 60
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A data set as MLflow's own dataset tracking knows it."""
+
+    name: str
+    digest: str
+    profile: str
+
+
+class Run:
+    """One run of the store."""
+
+    def __init__(self, client: MlflowClient, uri: str, run_id: str) -> None:
+        self._client = client
+        self._uri = uri
+        self.id = run_id
+
+    def describe(self, params: Mapping[str, object], dataset: DatasetRecord, files: Iterable[Path]) -> None:
+        """What is known before anything is computed, so that a run that fails can be understood and repeated."""
+        with one_line_errors(self._uri):
+            self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
+            self._client.log_inputs(self.id, [_dataset_input(dataset)])
+            self._upload(files)
+
+    def log(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
+        """The results of a finished computation: all metrics in one request, and the files."""
+        now = int(time.time() * 1000)
+        with one_line_errors(self._uri):
+            self._client.log_batch(self.id, [Metric(key, value, now, 0) for key, value in metrics.items()])
+            self._upload(files)
+
+    def end(self, status: str, error: Exception | None) -> None:
+        """Close the run. A store that has gone away meanwhile must not hide the error that led here."""
+        try:
+            with one_line_errors(self._uri):
+                if error is not None and not isinstance(error, TrackingError):
+                    self._client.set_tag(self.id, "error", f"{type(error).__name__}: {error}"[:5000])
+                self._client.set_terminated(self.id, status)
+        except TrackingError as failure:
+            if status == "FINISHED":
+                raise
+            _log.warning("run %s stays open until the next start: %s", self.id, failure)
+
+    def _upload(self, files: Iterable[Path]) -> None:
+        for file in files:
+            self._client.log_artifact(self.id, str(file))
+
+
+@contextmanager
+def live_run(
+    client: MlflowClient, uri: str, experiment: str, name: str, tags: Mapping[str, str], parent: Run | None
+) -> Iterator[Run]:
+    """A run: RUNNING inside the block; then FINISHED, FAILED, or KILLED if the process was told to stop."""
+    source = {"mlflow.source.name": SOURCE, "mlflow.source.type": "LOCAL"}
+    family = {"mlflow.parentRunId": parent.id} if parent else {}
+    run: Run | None = None
+    status, failure = "FAILED", None
+    try:
+        with _stops_deferred(), one_line_errors(uri):
+            created = client.create_run(experiment, run_name=name, tags={**_process(), **source, **family, **tags})
+            run = Run(client, uri, created.info.run_id)
+        yield run
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    except Exception as error:
+        failure = error
+        raise
+    finally:
+        if run is not None:
+            with _stops_deferred():
+                run.end(status, failure)
+
+
+@contextmanager
+def _stops_deferred() -> Iterator[None]:
+    """Let what is inside finish before a signal to stop is heard: a run must not be made, or closed, by half."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    previous = {number: signal.getsignal(number) for number in _STOPS}
+    for number, handler in previous.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        for pending in heard:
+            signal.raise_signal(pending)
+
+
+def _process() -> dict[str, str]:
+    """Tags that name a process for good: host, number and start."""
+    return {"host": socket.gethostname(), "pid": str(os.getpid()), "pid_start": f"{psutil.Process().create_time():.2f}"}
+
+
+def is_gone(tags: Mapping[str, str]) -> bool:
+    """Whether the process of this host that made a run with these tags has ended; False for runs of other programs."""
+    if tags.get("mlflow.source.name") != SOURCE or not {"pid", "pid_start"} <= tags.keys():
+        return False
+    try:
+        process = psutil.Process(int(tags["pid"]))
+        started = abs(process.create_time() - float(tags["pid_start"])) < _CLOCK_SECONDS
+        return not started or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _dataset_input(record: DatasetRecord) -> DatasetInput:
+    # MLflow's digests are short by convention and its column is narrow.
+    source = json.dumps({"uri": record.name})
+    dataset = Dataset(record.name, record.digest[:32], source_type="local", source=source, profile=record.profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training and evaluation")])

@@ -1,0 +1,82 @@
+"""The tracking store: a database below mlruns/, another one, or a server."""
+
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
+from edlae_sweeps.tracking.runs import DatasetRecord, Run, is_gone, live_run
+
+_LOCK_SECONDS = 60
+
+
+class Store:
+    """A tracking store that answers."""
+
+    def __init__(self, uri: str | None, directory: Path) -> None:
+        """Open `uri`, or the SQLite database in `directory`; raise TrackingError when it can't be used."""
+        self._directory = directory.absolute()
+        self.uri = uri or database_uri(self._directory)
+        with one_line_errors(self.uri):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            # Processes that create one fresh database, or one experiment, at once would trip over each other.
+            self._lock = FileLock(self._directory / ".lock", timeout=_LOCK_SECONDS)
+            with self._lock:
+                probe(self.uri)
+                self._client = MlflowClient(self.uri)
+                self._client.search_experiments(max_results=1)
+
+    def experiment(self, name: str, dataset: DatasetRecord, context: Sequence[Path]) -> "Experiment":
+        """The experiment `name`, made where it is not there; its runs are of `dataset` and begin with `context`."""
+        return Experiment(self._client, self.uri, self._experiment_id(name), dataset, context)
+
+    def _experiment_id(self, name: str) -> str:
+        with one_line_errors(self.uri), self._lock:
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                location = None if is_server(self.uri) else (self._directory / "artifacts" / name).as_uri()
+                return str(self._client.create_experiment(name, artifact_location=location))
+        if found.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"experiment {name} of {redacted(self.uri)} is deleted: "
+                f"restore it with mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
+        return str(found.experiment_id)
+
+    def close_orphans(self) -> int:
+        """Mark as KILLED the runs that say RUNNING but whose process on this host is gone; return how many."""
+        closed = 0
+        with one_line_errors(self.uri):
+            experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
+            query = f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"
+            for run in self._client.search_runs(experiments, query):
+                if is_gone(run.data.tags):
+                    self._client.set_terminated(run.info.run_id, "KILLED")
+                    closed += 1
+        return closed
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where the runs of one data set go."""
+
+    client: MlflowClient
+    uri: str
+    id: str
+    dataset: DatasetRecord
+    context: Sequence[Path]
+
+    @contextmanager
+    def run(
+        self, name: str, tags: Mapping[str, str], params: Mapping[str, object], parent: Run | None = None
+    ) -> Iterator[Run]:
+        """A run that is closed as it ends, whatever ends it, and that can be repeated from what it begins with."""
+        with live_run(self.client, self.uri, self.id, name, tags, parent) as run:
+            run.describe(params, self.dataset, self.context)
+            yield run
