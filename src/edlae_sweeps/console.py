@@ -53,7 +53,7 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
     """Print a table to standard output; all but the first column are aligned to the right."""
     console = Console()
     console = Console(width=max(console.width, _TABLE_WIDTH))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
     for row in rows:

@@ -9,7 +9,7 @@ from edlae_sweeps.console import print_line, print_table
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import database_uri, redacted
 
-_HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "squared error", "fit s")
+_HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
 
 
 def print_summary(jobs: Sequence[tuple[Settings, list[Cell]]]) -> None:
