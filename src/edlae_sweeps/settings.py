@@ -57,8 +57,9 @@ class Settings:
 
     def check(self) -> None:
         """Raise ConfigError for whatever is wrong without looking at the data."""
-        self.ranks()
         self.method.check()
+        for rank in self.ranks():
+            self.method.check_rank(rank)
         self.dataset.check()
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}: choose a whole number from 0 to 2**32 - 1")

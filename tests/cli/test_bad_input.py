@@ -72,6 +72,8 @@ def statuses(folder: Path) -> list[str]:
         ("method.l2=nan", ["method.l2=nan"]),
         ("method.l2=text", ["method.l2", "text", "Float"]),
         ("method.l2=null", ["method.l2", "not Optional"]),
+        ("method=svd rank=full", ["rank=full", "method=unconstrained"]),
+        ("method=relaxed method.xi=2", ["method.xi=2", "from 0 (EDLAE) to 1"]),
         ("dtype=float16", ["dtype", "float16", "float32, float64"]),
         ("seed=x", ["seed", "'x'", "Integer"]),
         ("dataset.heldout_users=20000", ["dataset.heldout_users=20000", "20037 users"]),
@@ -82,7 +84,7 @@ def statuses(folder: Path) -> list[str]:
     ],
 )
 def test_one_line_that_names_the_value_and_the_remedy(run: Run, argument, parts, debian):  # noqa: ARG001 - prepared once
-    status, lines = run(argument)
+    status, lines = run(*argument.split())
     assert status == 2
     errors = [line for line in lines if not line.startswith("data: ")]
     assert len(errors) == 1, lines

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edlae_sweeps.evaluation import METRICS, evaluate, training_fit
-from edlae_sweeps.methods import Closed
+from edlae_sweeps.methods import Closed, Svd, Unconstrained
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,17 @@ def check(row: dict, model, penalty: np.ndarray, debian, gram: np.ndarray) -> No
     assert fit.squared_error == pytest.approx(row["train_se"], rel=1e-4)
     if "objective_eq7" in row:
         assert fit.objective == pytest.approx(row["objective_eq7"], rel=1e-4)
+
+
+@pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1), Svd()], ids=repr)
+def test_other_closed_forms(method, golden, debian, debian_gram):
+    penalty = method.penalty(debian_gram)
+    state = method.factorise(debian_gram, penalty, 500)
+    rows = [row for row in golden["results"] if row["method"] == method.name]
+    assert [row["rank"] for row in rows] == [10, 100, 500]
+    for row in rows:
+        assert (row.get("l2"), row.get("dropout")) == (getattr(method, "l2", None), getattr(method, "dropout", None))
+        check(row, method.at_rank(state, row["rank"]), penalty, debian, debian_gram)
 
 
 @pytest.mark.parametrize("rank", [10, 100, 500])

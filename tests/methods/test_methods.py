@@ -8,9 +8,14 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.evaluation import training_fit
-from edlae_sweeps.methods import METHODS, Closed, FullRank, LowRank
+from edlae_sweeps.methods import METHODS, Closed, FullRank, LowRank, Relaxed, Svd, Unconstrained
 
-METHODS_UNDER_TEST = {"closed": [Closed(5.0, 0.2), Closed(2.0, 0.0)]}
+METHODS_UNDER_TEST = {
+    "closed": [Closed(5.0, 0.2), Closed(2.0, 0.0)],
+    "unconstrained": [Unconstrained(5.0, 0.2)],
+    "relaxed": [Relaxed(5.0, 0.2, 0.3)],
+    "svd": [Svd()],
+}
 CASES = [method for methods in METHODS_UNDER_TEST.values() for method in methods]
 
 random = np.random.default_rng(3)
@@ -26,6 +31,14 @@ def test_every_registered_method_is_under_test():
     assert METHODS_UNDER_TEST.keys() == METHODS.keys()
 
 
+def has_full_rank(method) -> bool:
+    try:
+        method.check_rank("full")
+    except ConfigError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("method", CASES, ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
@@ -37,7 +50,7 @@ def test_models_of_every_rank(method, dtype, shape):
     penalty = method.penalty(G)
     state = method.factorise(G, penalty, n)
     assert np.array_equal(G, before)
-    for rank in (1, min(3, n), n, "full"):
+    for rank in (1, min(3, n), n, *(["full"] if has_full_rank(method) else [])):
         model = method.at_rank(state, rank)
         scores = model.scores(csr_array(X))
         assert scores.shape == X.shape
@@ -51,6 +64,8 @@ def test_models_of_every_rank(method, dtype, shape):
             assert model.U.shape == model.V.shape == (n, rank)
         fit = training_fit(G, penalty, model)
         assert np.isfinite([fit.squared_error, fit.objective]).all()
+    if not has_full_rank(method):
+        return
     # No rank at all leaves the full model.
     np.testing.assert_allclose(
         method.at_rank(method.factorise(G, penalty, 0), "full").scores(csr_array(X)), scores, rtol=1e-5
@@ -61,6 +76,8 @@ def test_models_of_every_rank(method, dtype, shape):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rank", [0, 60, 1200])
 def test_memory_estimate_is_what_is_used(method, dtype, rank):
+    if rank == 0 and not has_full_rank(method):
+        return
     n = 1200
     X = (np.random.default_rng(0).random((900, n)) < 0.05).astype(dtype)
     G = X.T @ X
@@ -82,6 +99,17 @@ def test_memory_estimate_is_what_is_used(method, dtype, rank):
 def test_penalties_outside_their_range_are_refused(l2, dropout):
     with pytest.raises(ConfigError, match=r"method\.(l2|dropout)="):
         Closed(l2, dropout).check()
+
+
+@pytest.mark.parametrize("xi", [-0.1, 1.1, float("nan")])
+def test_bounds_of_the_diagonal_outside_their_range_are_refused(xi):
+    with pytest.raises(ConfigError, match=r"method\.xi="):
+        Relaxed(1.0, 0.0, xi).check()
+
+
+def test_svd_has_no_full_rank():
+    with pytest.raises(ConfigError, match="svd at full rank is the identity"):
+        Svd().check_rank("full")
 
 
 def test_items_that_make_the_unregularised_problem_singular_are_told_the_remedy():

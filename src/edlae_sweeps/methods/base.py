@@ -74,3 +74,6 @@ class Method(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""
+
+    def check_rank(self, rank: Rank) -> None:  # noqa: B027 - most methods have every rank
+        """Raise ConfigError for a rank that this method does not have."""

@@ -1,13 +1,15 @@
 """The closed-form family: one formula, a diagonal d for each member.
 
-    A    = G + Λ, C = A⁻¹                      (n, n)   Eq. 13
-    B(d) = I − C·dMat(d)                       (n, n)   the full-rank model
-    M(d) = B(d)ᵀ A B(d)                        (n, n)   what the low-rank step approximates, Eq. 17
-         = A − 2·dMat(d) + dMat(d)·C·dMat(d)
-         = A − dMat(d)·(I + B(d))                       O(n²), no product of n×n matrices
-    V = eig_k(M), U = B V                      (n, k)   scores = X U Vᵀ
+A    = G + Λ, C = A⁻¹                      (n, n)   Eq. 13
+B(d) = I − C·dMat(d)                       (n, n)   the full-rank model
+M(d) = B(d)ᵀ A B(d)                        (n, n)   what the low-rank step approximates, Eq. 17
+     = A − 2·dMat(d) + dMat(d)·C·dMat(d)
+     = A − dMat(d)·(I + B(d))                       O(n²), no product of n×n matrices
+V = eig_k(M), U = B V                      (n, k)   scores = X U Vᵀ
 
-d = 1 ⊘ diag C gives EDLAE (EASE without dropout).
+d = 1 ⊘ diag C                    EDLAE (EASE without dropout)
+d = diag Λ                        ridge, the unconstrained autoencoder
+d = max(diag Λ, (1−ξ) ⊘ diag C)   relaxed diagonal, diag B ≤ ξ
 """
 
 from collections.abc import Callable

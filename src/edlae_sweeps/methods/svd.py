@@ -1,0 +1,47 @@
+"""The linear autoencoder without regularisation: the bound of the Proposition."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
+from edlae_sweeps.methods.base import LowRank, Method, Rank
+from edlae_sweeps.methods.family import Diagonal
+
+
+@dataclass
+class Svd(Method):
+    """The minimiser of ‖X − XUVᵀ‖² over U, V (n, k): U = V = eig_k(G), the leading right singular vectors of X.
+
+    Its squared error, Σ_{i>k} σ_i²(X), is the least that any autoencoder with a linear output layer of k inputs can
+    reach (Eqs. 5, 23). There is no full rank: that is the identity.
+    """
+
+    name: ClassVar[str] = "svd"
+    nested: ClassVar[bool] = True
+
+    def check(self) -> None:
+        """There is nothing to set."""
+
+    def check_rank(self, rank: Rank) -> None:
+        if rank == "full":
+            raise ConfigError(
+                "rank=full: svd at full rank is the identity; choose a whole number, or method=unconstrained"
+            )
+
+    def penalty(self, gram: NDArray[Any]) -> Diagonal:
+        return np.zeros(len(gram))
+
+    def factorise(self, gram: NDArray[Any], penalty: Diagonal, max_rank: int) -> NDArray[Any]:  # noqa: ARG002 - it has none
+        return leading_eigenpairs(gram.copy(), max_rank)[1]
+
+    def at_rank(self, state: NDArray[Any], rank: Rank) -> LowRank:
+        self.check_rank(rank)
+        V = state[:, :rank]
+        return LowRank(V, V)
+
+    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
+        return 2 * n * n * itemsize + eigen_workspace(n, max_rank, itemsize)
