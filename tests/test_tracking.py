@@ -60,8 +60,13 @@ def test_a_signal_while_a_run_is_made_or_closed_leaves_none_running(tmp_path, mo
     store = Store(None, tmp_path)
     experiment = store.experiment("data", RECORD, [])
     monkeypatch.setattr(MlflowClient, moment, interrupted)
-    with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}):
-        pass
+    # Whoever started the tests may have had Ctrl-C ignored, as shells without job control do.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}):
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
     monkeypatch.undo()
     (run,) = MlflowClient(store.uri).search_runs([experiment.id])
     assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
