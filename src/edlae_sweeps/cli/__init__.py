@@ -104,6 +104,9 @@ def _hear_signals() -> None:
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
+    # A closing terminal hangs up more than once: a second signal must not interrupt what the first one set in motion.
+    for again in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
     raise Stopped(signum)
 
 
