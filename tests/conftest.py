@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from edlae_sweeps.datasets import Debian, Prepared, load, load_gram
+from edlae_sweeps.methods import Beta, Closed
 
 # The machine that runs the tests may be slow or busy: no test is a matter of time.
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
@@ -22,6 +23,11 @@ DEBIAN = {
     "holdout_fraction": 0.2,
     "split_seed": 98765,
 }
+
+
+def closed(l2: float, dropout: float, beta: Beta = Beta.zero, beta_iterations: int = 1) -> Closed:
+    """Algorithm 1, unless told otherwise."""
+    return Closed(l2, dropout, beta, beta_iterations)
 
 
 @pytest.fixture(scope="session")

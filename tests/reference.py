@@ -84,3 +84,52 @@ def user_metrics(scores: list[float], fold_in: set[int], targets: set[int]) -> t
     ideal = sum(1 / np.log2(position + 2) for position in range(min(100, len(targets))))
     recalls = [len(targets & set(ranking[:depth])) / min(depth, len(targets)) for depth in (20, 50)]
     return (dcg / ideal, *recalls)
+
+
+def admm(X: np.ndarray, Lam: np.ndarray, omega: float, U: np.ndarray, epochs: int) -> list[np.ndarray]:
+    """UVᵀ after each epoch of low-rank EDLAE by ADMM, as its updates are published, with every product formed."""
+    n = X.shape[1]
+    G = X.T @ X
+    A, Omega = G + Lam, Lam + omega * np.eye(n)
+    beta, gamma, found = np.zeros(n), np.zeros(n), []
+    for _ in range(epochs):
+        right = G @ np.diag(1 + beta) + Omega @ np.diag(beta - gamma)
+        V = (np.linalg.inv(U.T @ (A + Omega) @ U) @ U.T @ right).T
+        U = np.linalg.inv(A) @ right @ V @ np.linalg.inv(V.T @ V)
+        W = U @ V.T
+        growth = np.diag(G @ W) - np.diag(G) + np.diag(Omega) * (np.diag(W) + gamma)
+        beta = np.maximum(0, growth / (np.diag(G) + omega))
+        gamma = gamma + np.diag(W) - beta
+        found.append(W)
+    return found
+
+
+def best_left_factor(A: np.ndarray, H: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """argmin over U of ⟨UVᵀ, A UVᵀ⟩ − 2⟨H, UVᵀ⟩ subject to diag(UVᵀ) = 0, from its optimality conditions written out:
+
+    A U VᵀV + dMat(η)V = HV and Σ_a U_ja V_ja = 0 for all j, one linear system in (U, η).
+    """
+    n, k = V.shape
+    system = np.zeros((n * k + n, n * k + n))
+    system[: n * k, : n * k] = np.kron(A, V.T @ V)
+    for j in range(n):
+        system[j * k : (j + 1) * k, n * k + j] = V[j]
+        system[n * k + j, j * k : (j + 1) * k] = V[j]
+    right = np.concatenate([(H @ V).ravel(), np.zeros(n)])
+    return np.linalg.lstsq(system, right, rcond=None)[0][: n * k].reshape(n, k)
+
+
+def zero_diagonal(X: np.ndarray, Lam: np.ndarray, V: np.ndarray, epochs: int) -> list[np.ndarray]:
+    """UVᵀ after each epoch of alternating between the best U and the best V with diag(UVᵀ) = 0."""
+    G = X.T @ X
+    A, found = G + Lam, []
+    for _ in range(epochs):
+        U = best_left_factor(A, G, V)
+        # Given U, each row of V is a regression on k numbers with one constraint.
+        V = np.zeros_like(V)
+        P = np.linalg.pinv(U.T @ A @ U, hermitian=True)
+        for j in range(len(G)):
+            free, along = P @ U.T @ G[:, j], P @ U[j]
+            V[j] = free - along * (U[j] @ free / (U[j] @ along)) if U[j] @ along > 1e-14 else free
+        found.append(U @ V.T)
+    return found

@@ -2,18 +2,17 @@ import copy
 from types import SimpleNamespace
 
 import pytest
-from conftest import DEBIAN
+from conftest import DEBIAN, closed
 
 from edlae_sweeps.datasets import Debian
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods import Closed
 from edlae_sweeps.settings import DType, Settings, Tracking, check_against_data, run_key
 
 
 def settings(**changes: object) -> Settings:
     values = {
-        "dataset": Debian(**DEBIAN), "method": Closed(10.0, 0.1), "rank": 10, "dtype": DType.float32, "seed": 0,
-        "data_dir": "data", "tracking": Tracking(None, "mlruns"),
+        "dataset": Debian(**DEBIAN), "method": closed(10.0, 0.1), "rank": 10, "dtype": DType.float32, "seed": 0,
+        "save_model": False, "data_dir": "data", "tracking": Tracking(None, "mlruns"),
     }  # fmt: skip
     return Settings(**{**values, **changes})
 
@@ -75,8 +74,8 @@ def test_run_key_changes_with_what_determines_the_result_and_with_nothing_else()
         run_key(settings(), SimpleNamespace(digest="e"), 10),
         run_key(settings(), data, 11),
         run_key(settings(), data, "full"),
-        run_key(settings(method=Closed(11.0, 0.1)), data, 10),
-        run_key(settings(method=Closed(10.0, 0.2)), data, 10),
+        run_key(settings(method=closed(11.0, 0.1)), data, 10),
+        run_key(settings(method=closed(10.0, 0.2)), data, 10),
         run_key(settings(dtype=DType.float64), data, 10),
         run_key(settings(seed=1), data, 10),
     ]

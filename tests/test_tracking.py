@@ -127,3 +127,18 @@ def test_servers_that_cannot_be_reached_are_told_without_their_secrets(tmp_path,
 def test_secrets_are_masked_wherever_they_stand():
     assert redacted("- tracking.uri=http://me:pw@host/x\n- a@b") == "- tracking.uri=http://***@host/x\n- a@b"
     assert redacted(database_uri(Path("mlruns"))) == "sqlite:///mlruns/mlflow.db"
+
+
+def test_values_by_epoch_come_before_the_final_one(tmp_path):
+    store = Store(None, tmp_path)
+    epochs = [float(value) for value in range(2000, 0, -1)]
+    with store.experiment("data", RECORD, []).run("name", {}, {}) as run:
+        run.log({"train/objective": 0.5, "other": 7.0}, {"ended": "epochs"}, [], {"train/objective": epochs})
+    client = MlflowClient(store.uri)
+    found = client.get_run(run.id).data
+    assert found.metrics == {"train/objective": 0.5, "other": 7.0}
+    assert found.tags["ended"] == "epochs"
+    history = sorted(client.get_metric_history(run.id, "train/objective"), key=lambda metric: metric.step)
+    assert [metric.step for metric in history] == list(range(1, 2002))
+    assert [metric.value for metric in history] == [*epochs, 0.5]
+    assert [metric.step for metric in client.get_metric_history(run.id, "other")] == [0]

@@ -1,22 +1,19 @@
-"""One cell: the result of one (method, rank), measured and kept on disk before anything else happens to it."""
+"""One cell: the result of one (method, rank), fitted and measured."""
 
-import json
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import distributions, version
-from pathlib import Path
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps import machine
-from edlae_sweeps.datasets import Prepared, write_arrays
-from edlae_sweeps.errors import DataError
-from edlae_sweeps.evaluation import PerUser, evaluate, training_fit
-from edlae_sweeps.methods import Rank
+from edlae_sweeps.datasets import Prepared
+from edlae_sweeps.evaluation import PerUser, diagonal, diagonal_quantiles, eq_11, evaluate, residual
+from edlae_sweeps.methods import Advance, FullRank, LowRank, Model, Rank, training_fit
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
 
 _VERSIONED = ("edlae_sweeps", "hydra-core", "mlflow", "numpy", "scipy")
@@ -24,12 +21,26 @@ _VERSIONED = ("edlae_sweeps", "hydra-core", "mlflow", "numpy", "scipy")
 
 @dataclass(frozen=True)
 class Cell:
-    """The result of one (method, rank), under the names that it has in result.json and in MLflow."""
+    """The result of one (method, rank), under the names that it has in result.json and in MLflow.
+
+    `history` has a list of values by epoch, from 1, for the metrics of an iterative method; `outcome` the tags that
+    were not known before.
+    """
 
     name: str
     params: dict[str, Any]
     metrics: dict[str, float]
     tags: dict[str, str]
+    outcome: dict[str, str]
+    history: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model and how long `at_rank` took, in seconds."""
+
+    model: Model
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -50,29 +61,40 @@ def cell_name(settings: Settings, rank: Rank) -> str:
 
 
 def cell_params(settings: Settings, rank: object) -> dict[str, Any]:
-    """The parameters of a run: what to filter and group by."""
+    """The parameters of a run: what to filter and group by. A method's own seed is the one that counts."""
     return {
         "dataset": settings.dataset.label,
         "method": settings.method.name,
         "rank": rank,
-        **asdict(settings.method),
         "dtype": settings.dtype.value,
         "seed": settings.seed,
+        **asdict(settings.method),
     }
 
 
-def measure_cell(
-    settings: Settings, data: Prepared, factorised: Factorised, rank: Rank, advance: Callable[[int, int], None] | None
-) -> tuple[Cell, PerUser]:
-    """Cut the model of one rank, and measure it on training, validation and test data."""
+def fit_rank(settings: Settings, factorised: Factorised, rank: Rank, advance: Advance | None) -> Fitted:
+    """The model of one rank, timed alone."""
     start = time.perf_counter()
-    model = settings.method.at_rank(factorised.state, rank)
-    rank_seconds = time.perf_counter() - start
+    model = settings.method.at_rank(factorised.state, rank, advance)
+    return Fitted(model, time.perf_counter() - start)
+
+
+def measure_cell(
+    settings: Settings,
+    data: Prepared,
+    factorised: Factorised,
+    rank: Rank,
+    fitted: Fitted,
+    advance: Advance | None,
+) -> tuple[Cell, PerUser]:
+    """Measure a model on training, validation and test data."""
+    model, seconds = fitted.model, factorised.seconds
     start = time.perf_counter()
     validation = evaluate(model, data.validation, advance)
     test = evaluate(model, data.test, advance)
     evaluate_seconds = time.perf_counter() - start
     fit = training_fit(factorised.gram, factorised.penalty, model)
+    outcome, iterations, history = _iterations(model)
     metrics = {
         **_named("test", test.summary()),
         **_named("validation", validation.summary()),
@@ -81,22 +103,57 @@ def measure_cell(
         "validation/users": float(len(validation.users)),
         "train/squared_error": fit.squared_error,
         "train/objective": fit.objective,
-        **_named("time", factorised.seconds),
-        "time/rank_seconds": rank_seconds,
-        "time/fit_seconds": factorised.seconds["factorise_seconds"] + rank_seconds,
+        **iterations,
+        **_weights(settings, factorised, model),
+        **_named("time", seconds),
+        "time/rank_seconds": fitted.seconds,
+        "time/fit_seconds": seconds["factorise_seconds"] + fitted.seconds,
         "time/evaluate_seconds": evaluate_seconds,
         "memory/peak_gib": machine.peak_memory() / machine.GIB,
     }
     tags = cell_tags(settings, data, rank, factorised.shared)
-    return Cell(cell_name(settings, rank), cell_params(settings, rank), metrics, tags), test
+    return Cell(cell_name(settings, rank), cell_params(settings, rank), metrics, tags, outcome, history), test
+
+
+def _iterations(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
+    """Tags, metrics and metrics by epoch of a model that was iterated to; nothing of another."""
+    if not isinstance(model, LowRank) or model.history is None:
+        return {}, {}, {}
+    history = model.history
+    metrics = {
+        "train/epochs": float(len(history.fits)),
+        "train/kept_epoch": float(history.kept),
+        "train/diverged": float(history.ended == "diverged"),
+    }
+    series = {
+        "train/objective": [fit.objective for fit in history.fits],
+        "train/squared_error": [fit.squared_error for fit in history.fits],
+        "time/elapsed_seconds": list(history.seconds),
+    }
+    return {"ended": history.ended}, metrics, series
+
+
+def _weights(settings: Settings, factorised: Factorised, model: Model) -> dict[str, float]:
+    """The learned diagonal; and where the method approximates EDLAE, how near it came: Eqs. 11 and 14."""
+    if not isinstance(model, LowRank):
+        return {}
+    metrics = _named("diagonal", diagonal_quantiles(diagonal(model)))
+    full = settings.method.at_rank(factorised.state, "full") if settings.method.limit == "closed" else None
+    if isinstance(full, FullRank):
+        metrics |= _named("eq11", eq_11(factorised.gram, factorised.penalty, full, model))
+        metrics |= _named("residual", residual(full, model))
+    return metrics
 
 
 def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> dict[str, str]:
     """What identifies a result, and where it was measured."""
+    limit = settings.method.limit
     return {
         "kind": "cell",
         "run_key": run_key(settings, data, rank),
         "shared": str(shared).lower(),
+        # Whose full-rank model this is, where it is not the method's own.
+        **({"limit": limit} if rank == "full" and limit and limit != settings.method.name else {}),
         **origin_tags(data),
     }
 
@@ -113,35 +170,6 @@ def origin_tags(data: Prepared) -> dict[str, str]:
         "blas": blas,
         "blas_threads": str(threads),
     }
-
-
-def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
-    """Write the composed configuration and environment.json, all that a run can be repeated from; list the files."""
-    packages = sorted({(dist.metadata["Name"], dist.version) for dist in distributions()})
-    environment = {"platform": platform.platform(), "packages": dict(packages)}
-    return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
-
-
-def keep(cell: Cell, per_user: PerUser, folder: Path) -> list[Path]:
-    """Write the cell to `folder` as result.json and per_user.npz; list them. DataError when they can't be written."""
-    folder.mkdir(exist_ok=True)
-    files = _write_texts(folder, {"result.json": json.dumps(asdict(cell), indent=2)})
-    write_arrays(folder / "per_user.npz", vars(per_user), "tracking.dir", compressed=True)
-    return [*files, folder / "per_user.npz"]
-
-
-def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Write each text to the file of its name, whole or not at all."""
-    for name, text in texts.items():
-        temporary = folder / f".{name}"
-        try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(folder / name)
-        except OSError as error:
-            raise DataError(
-                f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"
-            ) from error
-    return [folder / name for name in texts]
 
 
 def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -12,19 +12,20 @@ from edlae_sweeps import machine
 from edlae_sweeps.cells import (
     Cell,
     Factorised,
+    Fitted,
     cell_name,
     cell_params,
     cell_tags,
-    keep,
+    fit_rank,
     measure_cell,
     origin_tags,
-    write_context,
 )
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, load, load_gram
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
 from edlae_sweeps.methods import Rank
+from edlae_sweeps.outputs import check_disk, keep, save_model, write_context
 from edlae_sweeps.settings import Settings, check_against_data
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Run, Store
 
@@ -79,6 +80,8 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> li
         data = load(settings.dataset, data_dir)
     check_against_data(ranks, data)
     check_memory(settings, ranks, data)
+    if settings.save_model:
+        check_disk(settings, ranks, data, output)
 
     context = write_context(output, composed)
     experiment = store.experiment(settings.dataset.label, dataset_record(data, settings.dataset.label), context)
@@ -128,9 +131,13 @@ def finish_ranks(job: Job, factorised: Factorised, run: Run) -> list[Cell]:
     unreachable: TrackingError | None = None
     for rank in job.ranks:
         name = cell_name(job.settings, rank)
+        fitted = _fit(job.settings, factorised, rank, name)
         with stage(f"evaluate {name}") as advance:
-            cell, per_user = measure_cell(job.settings, job.data, factorised, rank, advance)
-        files = keep(cell, per_user, job.output / name if job.several else job.output)
+            cell, per_user = measure_cell(job.settings, job.data, factorised, rank, fitted, advance)
+        folder = job.output / name if job.several else job.output
+        files = keep(cell, per_user, fitted.model, folder)
+        if job.settings.save_model:
+            files.append(save_model(fitted.model, job.data, folder))
         cells.append(cell)
         metrics = cell.metrics
         _log.info("%s: test nDCG@100 %.4f ± %.4f", name, metrics["test/ndcg_100"], metrics["test/ndcg_100_se"])
@@ -138,12 +145,19 @@ def finish_ranks(job: Job, factorised: Factorised, run: Run) -> list[Cell]:
             continue
         try:
             with job.cell_run(rank, run) if job.several else nullcontext(run) as tracked:
-                tracked.log(metrics, files)
+                tracked.log(metrics, cell.outcome, files, cell.history)
         except TrackingError as error:
             unreachable = error
     if unreachable:
         raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
     return cells
+
+
+def _fit(settings: Settings, factorised: Factorised, rank: Rank, name: str) -> Fitted:
+    if settings.method.nested:
+        return fit_rank(settings, factorised, rank, None)
+    with stage(f"fit {name}") as advance:
+        return fit_rank(settings, factorised, rank, advance)
 
 
 def dataset_record(data: Prepared, label: str) -> DatasetRecord:

@@ -52,6 +52,7 @@ class Settings:
     rank: Any
     dtype: DType
     seed: int
+    save_model: bool
     data_dir: str
     tracking: Tracking
 

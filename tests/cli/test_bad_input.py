@@ -4,11 +4,12 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow import MlflowClient
 
-from edlae_sweeps import cli, machine
+from edlae_sweeps import cli, machine, outputs
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -73,6 +74,15 @@ def statuses(folder: Path) -> list[str]:
         ("method.l2=text", ["method.l2", "text", "Float"]),
         ("method.l2=null", ["method.l2", "not Optional"]),
         ("method=svd rank=full", ["rank=full", "method=unconstrained"]),
+        ("method=zero_diag rank=[1,10]", ["rank=1", "choose 2 or more"]),
+        ("method=admm method.omega=0", ["method.omega=0", "above 0"]),
+        ("method=admm method.epochs=0", ["method.epochs=0"]),
+        ("method=admm method.tolerance=1", ["method.tolerance=1"]),
+        ("method=admm method.seed=-1", ["method.seed=-1"]),
+        ("method=admm_published rank=full", ["rank=full", "admm_published has low ranks only"]),
+        ("method.beta=max", ["method.beta", "max", "zero, column_max, iterate"]),
+        ("method.beta_iterations=0", ["method.beta_iterations=0"]),
+        ("save_model=maybe", ["save_model", "maybe"]),
         ("method=relaxed method.xi=2", ["method.xi=2", "from 0 (EDLAE) to 1"]),
         ("dtype=float16", ["dtype", "float16", "float32, float64"]),
         ("seed=x", ["seed", "'x'", "Integer"]),
@@ -109,6 +119,17 @@ def test_too_little_memory_is_told_before_anything_is_computed(
     assert status == 2
     assert "in float64 needs about 1.7 GiB, and 1.2 GiB are available" in lines[-1]
     assert "dtype=float32" in lines[-1]
+    assert statuses(tmp_path) == []
+
+
+def test_too_little_disk_for_a_model_is_told_before_anything_is_computed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outputs.shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * 1024**2))
+    status, lines = run("rank=full", "save_model=true")
+    assert status == 2
+    assert "save_model=true needs about 0.2 GiB for rank=full on 5418 items" in lines[-1]
+    assert "0.2 GiB are free" in lines[-1]
     assert statuses(tmp_path) == []
 
 

@@ -56,6 +56,12 @@ def test_start_values_come_from_the_dataset_with_a_generic_fallback():
     assert settings("~dataset.start.closed", "method.l2=7").method.l2 == 7
 
 
+def test_the_seed_of_the_job_is_that_of_its_method():
+    assert settings("method=admm", "seed=3").method.seed == 3
+    found = settings("method=admm", "seed=3", "method.seed=5")
+    assert (found.seed, found.method.seed) == (3, 5)
+
+
 def test_environment_names_the_store(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert settings().tracking.uri == "http://127.0.0.1:1"

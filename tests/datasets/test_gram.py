@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, coo_matrix, csc_matrix, csr_array
 
 from edlae_sweeps.datasets import gram as gram_module
+from edlae_sweeps.datasets import gram_matrix
 from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
 
 
@@ -32,3 +33,14 @@ def test_weights_are_refused_rather_than_cut_to_whole_numbers():
 
 def test_debian_gram_trace(debian_gram, golden):
     assert debian_gram.trace(dtype=np.float64) == golden["train_trace_gram"]
+
+
+@pytest.mark.parametrize("kind", [csr_array, coo_array, csc_matrix, coo_matrix, np.asarray])
+@pytest.mark.parametrize("given", [np.int64, np.float64, bool])
+def test_any_scipy_matrix_of_any_type_has_a_gram_matrix(kind, given):
+    X = (np.random.default_rng(0).random((9, 5)) < 0.5).astype(given)
+    gram = gram_matrix(kind(X))
+    assert gram.dtype == np.float32
+    assert np.array_equal(gram, X.astype(float).T @ X.astype(float))
+    weights = 0.5 * X
+    np.testing.assert_allclose(gram_matrix(kind(weights), "float64"), weights.T @ weights)

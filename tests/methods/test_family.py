@@ -1,14 +1,13 @@
 """The algebra of the closed-form family against products written out, on small random matrices in float64."""
 
 import numpy as np
-from conftest import problems
+from conftest import closed, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import algorithm_1, edlae, penalty
 
-from edlae_sweeps.evaluation import training_fit
-from edlae_sweeps.methods import Closed
-from edlae_sweeps.methods.family import metric, solve_full_rank
+from edlae_sweeps.methods import training_fit
+from edlae_sweeps.methods.family import Problem, apply_inverse, metric, solve_edlae, solve_full_rank
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-8) -> None:
@@ -21,17 +20,28 @@ def test_metric_is_the_product_for_every_member(problem, member):
     G = X.T @ X
     Lam = penalty(X, l2, dropout)
     choose = {"edlae": lambda c: 1 / c, "ridge": lambda _: Lam.diagonal(), "between": lambda c: 0.5 / c + 1}[member]
-    B, d = solve_full_rank(G, Lam.diagonal(), choose)
-    A = G + Lam
-    close(A @ B, A - np.diag(d))
-    close(metric(G, Lam.diagonal(), B, d), B.T @ A @ B)
+    full = solve_full_rank(G, Lam.diagonal(), choose)
+    A, B = G + Lam, full.B
+    close(A @ B, A - np.diag(full.d))
+    close(metric(Problem(G, Lam.diagonal(), full), np.zeros(len(G))), B.T @ A @ B)
+    beta = np.random.default_rng(0).random(len(G))
+    close(metric(Problem(G, Lam.diagonal(), full), beta), (B + np.diag(beta)).T @ A @ (B + np.diag(beta)))
     assert np.array_equal(G, X.T @ X)
+
+
+@given(problems())
+def test_inverse_from_the_full_rank_model(problem):
+    X, l2, dropout = problem
+    Lam = penalty(X, l2, dropout)
+    full = solve_edlae(X.T @ X, Lam.diagonal())
+    Y = np.random.default_rng(0).standard_normal((X.shape[1], 2))
+    close(apply_inverse(full, Y), np.linalg.solve(X.T @ X + Lam, Y))
 
 
 @given(problems())
 def test_full_rank_is_a_regression_of_each_item_on_the_others(problem):
     X, l2, dropout = problem
-    method = Closed(l2, dropout)
+    method = closed(l2, dropout)
     G = X.T @ X
     close(method.penalty(G), penalty(X, l2, dropout).diagonal())
     model = method.at_rank(method.factorise(G, method.penalty(G), 0), "full")
@@ -43,7 +53,7 @@ def test_full_rank_is_a_regression_of_each_item_on_the_others(problem):
 def test_low_rank_is_algorithm_1(problem, data):
     X, l2, dropout = problem
     k = data.draw(st.integers(1, X.shape[1]))
-    method, Lam = Closed(l2, dropout), penalty(X, l2, dropout)
+    method, Lam = closed(l2, dropout), penalty(X, l2, dropout)
     G = X.T @ X
     model = method.at_rank(method.factorise(G, Lam.diagonal(), k), k)
     U, V = algorithm_1(X, Lam, k)
@@ -59,13 +69,13 @@ def test_low_rank_is_algorithm_1(problem, data):
 def test_ranks_are_nested_and_rank_n_is_the_full_model(problem, data):
     X, l2, dropout = problem
     n = X.shape[1]
-    method, G = Closed(l2, dropout), X.T @ X
+    method, G = closed(l2, dropout), X.T @ X
     k = data.draw(st.integers(1, n))
     alone = method.at_rank(method.factorise(G, method.penalty(G), k), k)
     state = method.factorise(G, method.penalty(G), n)
     nested, whole = method.at_rank(state, k), method.at_rank(state, n)
     A = G + np.diag(method.penalty(G))
-    energies = np.linalg.eigvalsh(metric(G, method.penalty(G), method.at_rank(state, "full").B, state.d))[::-1]
+    energies = np.linalg.eigvalsh(metric(Problem(G, method.penalty(G), state.full), np.zeros(n)))[::-1]
     # Where eigenvalues tie at the cut, the subspace is free, but not its energy.
     if k == n or energies[k - 1] - energies[k] > 1e-6 * energies[0]:
         close(nested.U @ nested.V.T, alone.U @ alone.V.T)
@@ -81,7 +91,7 @@ def test_eq_11_the_objective_splits_into_the_full_fit_and_the_approximation(prob
     n = X.shape[1]
     k = data.draw(st.integers(1, n))
     Lam, G = penalty(X, l2, dropout), X.T @ X
-    method = Closed(l2, dropout)
+    method = closed(l2, dropout)
     state = method.factorise(G, Lam.diagonal(), k)
     model, B = method.at_rank(state, k), method.at_rank(state, "full").B
     W = model.U @ model.V.T
@@ -92,7 +102,7 @@ def test_eq_11_the_objective_splits_into_the_full_fit_and_the_approximation(prob
     np.testing.assert_allclose(left, right, rtol=1e-9)
     np.testing.assert_allclose(training_fit(G, Lam.diagonal(), model).objective, left, rtol=1e-8)
     # The first term is the objective of the full-rank solution.
-    np.testing.assert_allclose(np.sum((Y - Z @ B) ** 2), np.sum(state.d - Lam.diagonal()), rtol=1e-8)
+    np.testing.assert_allclose(np.sum((Y - Z @ B) ** 2), np.sum(state.full.d - Lam.diagonal()), rtol=1e-8)
 
 
 @given(problems(), st.data())
@@ -100,7 +110,7 @@ def test_models_follow_a_permutation_of_the_items(problem, data):
     X, l2, dropout = problem
     n = X.shape[1]
     order = np.array(data.draw(st.permutations(range(n))))
-    method = Closed(l2, dropout)
+    method = closed(l2, dropout)
 
     k = data.draw(st.integers(1, n))
 
@@ -108,7 +118,11 @@ def test_models_follow_a_permutation_of_the_items(problem, data):
         G = matrix.T @ matrix
         state = method.factorise(G, method.penalty(G), k)
         low, full = method.at_rank(state, k), method.at_rank(state, "full").B
-        return full, low.U @ low.V.T, np.linalg.eigvalsh(metric(G, method.penalty(G), full, state.d))[::-1]
+        return (
+            full,
+            low.U @ low.V.T,
+            np.linalg.eigvalsh(metric(Problem(G, method.penalty(G), state.full), np.zeros(n)))[::-1],
+        )
 
     (full, low, energies), (full_permuted, low_permuted, _) = models(X), models(X[:, order])
     close(full_permuted, full[np.ix_(order, order)])

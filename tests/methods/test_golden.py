@@ -2,32 +2,42 @@
 
 import numpy as np
 import pytest
+from conftest import closed
 
-from edlae_sweeps.evaluation import METRICS, evaluate, training_fit
-from edlae_sweeps.methods import Closed, Svd, Unconstrained
+from edlae_sweeps.evaluation import METRICS, evaluate
+from edlae_sweeps.methods import Admm, Svd, Unconstrained, ZeroDiag, training_fit
 
 
 @pytest.fixture(scope="module")
 def golden_state(debian_gram):
-    method = Closed(10.0, 0.1)
+    method = closed(10.0, 0.1)
     penalty = method.penalty(debian_gram)
     return method, penalty, method.factorise(debian_gram, penalty, 500)
 
 
-def check(row: dict, model, penalty: np.ndarray, debian, gram: np.ndarray) -> None:
+def check(
+    row: dict,
+    model,
+    penalty: np.ndarray,
+    debian,
+    gram: np.ndarray,
+    metrics: float = 2e-4,
+    squared_error: float = 1e-4,
+    objective: float = 1e-4,
+) -> None:
     test = evaluate(model, debian.test)
     summary = test.summary()
     assert len(test.users) == row["users"]
     for name in METRICS:
-        assert summary[name] == pytest.approx(row[name], abs=2e-4)
-        assert summary[f"{name}_se"] == pytest.approx(row[f"{name}_se"], abs=2e-4)
+        assert summary[name] == pytest.approx(row[name], abs=metrics)
+        assert summary[f"{name}_se"] == pytest.approx(row[f"{name}_se"], abs=metrics)
     assert evaluate(model, debian.validation).summary()["ndcg_100"] == pytest.approx(
-        row["validation_ndcg_100"], abs=2e-4
+        row["validation_ndcg_100"], abs=metrics
     )
     fit = training_fit(gram, penalty, model)
-    assert fit.squared_error == pytest.approx(row["train_se"], rel=1e-4)
+    assert fit.squared_error == pytest.approx(row["train_se"], rel=squared_error)
     if "objective_eq7" in row:
-        assert fit.objective == pytest.approx(row["objective_eq7"], rel=1e-4)
+        assert fit.objective == pytest.approx(row["objective_eq7"], rel=objective)
 
 
 @pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1), Svd()], ids=repr)
@@ -57,6 +67,20 @@ def test_full_rank_edlae(golden, golden_state, debian, debian_gram):
 
 def test_full_rank_ease(golden, debian, debian_gram):
     (row,) = (row for row in golden["results"] if row["method"] == "full" and row["dropout"] == 0)
-    method = Closed(row["l2"], 0.0)
+    method = closed(row["l2"], 0.0)
     penalty = method.penalty(debian_gram)
     check(row, method.at_rank(method.factorise(debian_gram, penalty, 0), "full"), penalty, debian, debian_gram)
+
+
+@pytest.mark.parametrize(
+    "method", [Admm(10.0, 0.1, 10, 0.0, 0, 10.0), ZeroDiag(10.0, 0.0, 5, 0.0, 0)], ids=lambda method: method.name
+)
+@pytest.mark.parametrize("rank", [10, 100])
+def test_iterates_from_a_random_start(method, rank, golden, debian, debian_gram):
+    (row,) = (row for row in golden["results"] if row["method"] == method.name and row["rank"] == rank)
+    keys = [key for key in ("l2", "dropout", "omega", "epochs") if key in row]
+    assert [getattr(method, key) for key in keys] == [row[key] for key in keys]
+    penalty = method.penalty(debian_gram)
+    model = method.at_rank(method.factorise(debian_gram, penalty, rank), rank)
+    # Not converged, and the seed of the golden figures is not known.
+    check(row, model, penalty, debian, debian_gram, 2e-2 if rank == 10 else 5e-3, 5e-3, 2e-3)

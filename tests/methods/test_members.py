@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import problems
+from conftest import closed, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import penalty, squared_error
 
-from edlae_sweeps.evaluation import training_fit
-from edlae_sweeps.methods import Closed, Relaxed, Svd, Unconstrained
+from edlae_sweeps.methods import Relaxed, Svd, Unconstrained, training_fit
 
 
 def model_of(method, G: np.ndarray, rank):
@@ -23,7 +22,7 @@ def ridge_objective(X: np.ndarray, W: np.ndarray, Lam: np.ndarray) -> float:
 def test_relaxed_runs_from_edlae_to_ridge(problem):
     X, l2, dropout = problem
     G = X.T @ X
-    for xi, other in ((0.0, Closed(l2, dropout)), (1.0, Unconstrained(l2, dropout))):
+    for xi, other in ((0.0, closed(l2, dropout)), (1.0, Unconstrained(l2, dropout))):
         expected = model_of(other, G, "full").B
         np.testing.assert_allclose(model_of(Relaxed(l2, dropout, xi), G, "full").B, expected, atol=1e-9)
 

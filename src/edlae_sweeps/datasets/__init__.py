@@ -3,6 +3,7 @@
 from edlae_sweeps.datasets.base import DatasetSettings, HeldOut, Interactions, Prepared
 from edlae_sweeps.datasets.cache import read_arrays, write_arrays
 from edlae_sweeps.datasets.debian import Debian
+from edlae_sweeps.datasets.gram import gram_matrix
 from edlae_sweeps.datasets.store import load, load_gram
 
 # The registry: the name in `dataset=NAME` → its settings.
@@ -15,6 +16,7 @@ __all__ = [
     "HeldOut",
     "Interactions",
     "Prepared",
+    "gram_matrix",
     "load",
     "load_gram",
     "read_arrays",

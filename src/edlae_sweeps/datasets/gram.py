@@ -12,6 +12,13 @@ from edlae_sweeps.linalg import mirror_upper
 _BLOCK = 2048
 
 
+def gram_matrix(X: Any, dtype: DTypeLike = "float32") -> NDArray[Any]:
+    """G = XᵀX (n, n) of any SciPy sparse matrix or array X (m, n), of whatever values, for use without a data set."""
+    matrix = csr_array(X, dtype=dtype)
+    gram: NDArray[Any] = (matrix.T @ matrix).toarray()
+    return gram
+
+
 def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = None) -> csr_array:
     """Upper triangle of G = XᵀX (n, n), as exact int32 counts, of a binary X (m, n); other values are refused.
 

@@ -1,6 +1,15 @@
-"""Evaluation: ranking metrics of held-out users, and the fit to the training data."""
+"""Evaluation: ranking metrics of held-out users, and what is told of the learned weights."""
 
 from edlae_sweeps.evaluation.ranking import METRICS, PerUser, Popularity, evaluate
-from edlae_sweeps.evaluation.training import TrainingFit, training_fit
+from edlae_sweeps.evaluation.weights import diagonal, diagonal_quantiles, eq_11, residual
 
-__all__ = ["METRICS", "PerUser", "Popularity", "TrainingFit", "evaluate", "training_fit"]
+__all__ = [
+    "METRICS",
+    "PerUser",
+    "Popularity",
+    "diagonal",
+    "diagonal_quantiles",
+    "eq_11",
+    "evaluate",
+    "residual",
+]

@@ -1,10 +1,11 @@
 """What a method is, and the two kinds of model that come of one.
 
 A method is its settings and two steps: `factorise` does the O(n³) work once for each penalty, `at_rank` cuts a model of
-one rank from its result.
+one rank from its result, or iterates to it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,20 +13,52 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.errors import ConfigError
+
 Rank = int | Literal["full"]
+Vector = NDArray[np.float64]
+# advance(done, total), called as a long computation goes on.
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingFit:
+    """‖X − XW‖² and the objective of Eq. 7, both sums over all entries."""
+
+    squared_error: float
+    objective: float
+
+
+@dataclass(frozen=True)
+class History:
+    """An iterative method, epoch by epoch from 1: how well it fits, and the seconds since its start.
+
+    `kept` is the epoch whose iterate became the model, the best by objective; `ended` says why there was no further
+    one.
+    """
+
+    fits: tuple[TrainingFit, ...]
+    seconds: tuple[float, ...]
+    kept: int
+    ended: Literal["epochs", "converged", "diverged"]
 
 
 @dataclass(frozen=True)
 class LowRank:
-    """Scores X U Vᵀ with encoder U (n, k) and decoder V (n, k)."""
+    """Scores X U Vᵀ with encoder U (n, k) and decoder V (n, k); `history` if it was iterated to."""
 
     U: NDArray[Any]
     V: NDArray[Any]
+    history: History | None = None
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""
         scores: NDArray[Any] = (fold_in @ self.U) @ self.V.T
         return scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What the model is made of, by name."""
+        return {"U": self.U, "V": self.V}
 
 
 @dataclass(frozen=True)
@@ -33,12 +66,16 @@ class FullRank:
     """Scores X B, where B (n, n) solves A B = A − dMat(d), A = G + Λ: what all full-rank members of the family obey."""
 
     B: NDArray[Any]
-    d: NDArray[np.float64]
+    d: Vector
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""
         scores: NDArray[Any] = fold_in @ self.B
         return scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What the model is made of, by name."""
+        return {"B": self.B}
 
 
 Model = LowRank | FullRank
@@ -52,20 +89,25 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
-    # True where the models of all ranks come of one factorisation, for next to nothing each.
-    nested: ClassVar[bool]
+    # The method whose full-rank model `rank=full` is; None where there is no full rank.
+    limit: ClassVar[str | None]
+
+    @property
+    def nested(self) -> bool:
+        """Whether the models of all ranks come of one factorisation, for next to nothing each."""
+        return True
 
     @abstractmethod
-    def penalty(self, gram: NDArray[Any]) -> NDArray[np.float64]:
+    def penalty(self, gram: NDArray[Any]) -> Vector:
         """diag Λ (n,) of this method's settings."""
 
     @abstractmethod
-    def factorise(self, gram: NDArray[Any], penalty: NDArray[np.float64], max_rank: int) -> Any:
+    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:
         """The work that all ranks share. `gram` (n, n) is left as it is; `max_rank` = 0 asks for `full` alone."""
 
     @abstractmethod
-    def at_rank(self, state: Any, rank: Rank) -> Model:
-        """The model of one rank k ≤ max_rank, or of the method's own full-rank limit."""
+    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
+        """The model of one rank k ≤ max_rank, or of the full-rank limit; `advance` follows the epochs, if any."""
 
     @abstractmethod
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
@@ -75,5 +117,7 @@ class Method(ABC):
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""
 
-    def check_rank(self, rank: Rank) -> None:  # noqa: B027 - most methods have every rank
+    def check_rank(self, rank: Rank) -> None:
         """Raise ConfigError for a rank that this method does not have."""
+        if rank == "full" and self.limit is None:
+            raise ConfigError(f"rank=full: {self.name} has low ranks only; choose a whole number, or another method")

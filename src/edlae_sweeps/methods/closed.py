@@ -1,44 +1,86 @@
 """Closed-form low-rank EDLAE: Algorithm 1 of Steck & Garcia (2021)."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.methods.base import Method, Model, Rank
-from edlae_sweeps.methods.family import Factors, cut, factorise_family, family_peak_bytes
-from edlae_sweeps.methods.penalty import check_penalty, penalty
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.methods.base import Advance, LowRank, Model, Rank, Vector
+from edlae_sweeps.methods.family import Family, Problem, approximate, row_blocks, solve_edlae
+from edlae_sweeps.methods.objective import row_sums
+
+
+class Beta(StrEnum):
+    """What diag(UVᵀ) is taken to be while the low-rank step is solved (Section 3.2)."""
+
+    zero = "zero"
+    column_max = "column_max"
+    iterate = "iterate"
 
 
 @dataclass
-class Closed(Method):
+class Closed(Family):
     """The full-rank EDLAE first, then its best approximation of rank k in the metric of A = G + Λ (Eqs. 12–17).
 
     Approximates the minimiser of Eq. 7, ‖X − X(W − dMat(diag W))‖² + ‖Λ^½(W − dMat(diag W))‖² over W = UVᵀ:
 
-        C = A⁻¹;  B = I − C·dMat(1 ⊘ diag C);  V = eig_k(BᵀAB);  U = BV
+        C = A⁻¹;  B = I − C·dMat(1 ⊘ diag C);  V = eig_k((B + dMat β)ᵀA(B + dMat β));  U = (B + dMat β)V
 
-    `rank=full` is B itself, the exact full-rank EDLAE; with `dropout` 0 it is EASE (Steck 2019).
+    `beta=zero` is the published algorithm; `column_max` takes β_j = max_{i≠j} B_ij; `iterate` repeats the step
+    `beta_iterations` times with β = diag(UVᵀ) of the last, an eigendecomposition each, for each rank anew. It is a
+    heuristic too: Eq. 7 fell on real data, but need not. `rank=full` is B itself, the exact full-rank EDLAE; with
+    `dropout` 0 it is EASE (Steck 2019).
     """
 
     name: ClassVar[str] = "closed"
-    nested: ClassVar[bool] = True
+    limit: ClassVar[str] = "closed"
 
-    l2: float
-    dropout: float
+    beta: Beta
+    beta_iterations: int
+
+    @property
+    def nested(self) -> bool:
+        return self.beta != Beta.iterate
 
     def check(self) -> None:
-        check_penalty(self.l2, self.dropout)
+        super().check()
+        if self.beta_iterations < 1:
+            raise ConfigError(f"method.beta_iterations={self.beta_iterations}: choose 1 or more")
 
-    def penalty(self, gram: NDArray[Any]) -> NDArray[np.float64]:
-        return penalty(gram, self.l2, self.dropout)
+    def choose(self, diag_C: Vector, penalty: Vector) -> Vector:  # noqa: ARG002 - another member needs it
+        return 1 / diag_C
 
-    def factorise(self, gram: NDArray[Any], penalty: NDArray[np.float64], max_rank: int) -> Factors:
-        return factorise_family(gram, penalty, max_rank, choose=lambda diag_C: 1 / diag_C)
+    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:
+        problem = Problem(gram, penalty, solve_edlae(gram, penalty))
+        if not self.nested:
+            return problem
+        beta = column_max(problem.full.B) if self.beta == Beta.column_max else np.zeros(len(gram))
+        return approximate(problem, max_rank, beta)
 
-    def at_rank(self, state: Factors, rank: Rank) -> Model:
-        return cut(state, rank)
+    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
+        if self.nested or rank == "full":
+            return super().at_rank(state, rank)
+        beta = np.zeros(len(state.penalty))
+        for done in range(self.beta_iterations + 1):
+            factors = approximate(state, rank, beta)
+            beta = row_sums(factors.U, factors.V)
+            if advance is not None:
+                advance(done + 1, self.beta_iterations + 1)
+        return LowRank(factors.U, factors.V)
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        return family_peak_bytes(n, max_rank, itemsize)
+        """As for the other members; `iterate` still has the last U, V when it takes the next step."""
+        return super().peak_bytes(n, max_rank, itemsize) + (0 if self.nested else 2 * n * max_rank * itemsize)
+
+
+def column_max(B: NDArray[Any]) -> Vector:
+    """max_{i≠j} B_ij (n,) of each column of B (n, n), whatever its diagonal; 0 where there is no other row."""
+    largest = np.full(len(B), -np.inf)
+    for rows in row_blocks(len(B)):
+        block = B[rows].copy()
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -np.inf
+        np.maximum(largest, block.max(axis=0), out=largest)
+    return np.where(np.isfinite(largest), largest, 0.0)

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
-from edlae_sweeps.methods.base import LowRank, Method, Rank
-from edlae_sweeps.methods.family import Diagonal
+from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Vector
 
 
 @dataclass
@@ -21,7 +20,7 @@ class Svd(Method):
     """
 
     name: ClassVar[str] = "svd"
-    nested: ClassVar[bool] = True
+    limit: ClassVar[None] = None
 
     def check(self) -> None:
         """There is nothing to set."""
@@ -32,13 +31,13 @@ class Svd(Method):
                 "rank=full: svd at full rank is the identity; choose a whole number, or method=unconstrained"
             )
 
-    def penalty(self, gram: NDArray[Any]) -> Diagonal:
+    def penalty(self, gram: NDArray[Any]) -> Vector:
         return np.zeros(len(gram))
 
-    def factorise(self, gram: NDArray[Any], penalty: Diagonal, max_rank: int) -> NDArray[Any]:  # noqa: ARG002 - it has none
+    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> NDArray[Any]:  # noqa: ARG002 - it has none
         return leading_eigenpairs(gram.copy(), max_rank)[1]
 
-    def at_rank(self, state: NDArray[Any], rank: Rank) -> LowRank:
+    def at_rank(self, state: NDArray[Any], rank: Rank, advance: Advance | None = None) -> LowRank:  # noqa: ARG002
         self.check_rank(rank)
         V = state[:, :rank]
         return LowRank(V, V)

@@ -7,14 +7,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.opening import one_line_errors
@@ -23,6 +23,8 @@ SOURCE = "edlae_sweeps"
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The wall clock, from which start times are told, may be set while a process lives.
 _CLOCK_SECONDS = 60
+# MLflow's limit for one request.
+_MOST_METRICS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -50,11 +52,26 @@ class Run:
             self._client.log_inputs(self.id, [_dataset_input(dataset)])
             self._upload(files)
 
-    def log(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        """The results of a finished computation: all metrics in one request, and the files."""
+    def log(
+        self,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Iterable[Path],
+        history: Mapping[str, Sequence[float]],
+    ) -> None:
+        """The results of a finished computation: metrics, tags, files, and values by epoch, which is their step.
+
+        A metric with a history ends with its value in `metrics`, one step after the last epoch: MLflow shows the last.
+        """
         now = int(time.time() * 1000)
+        logged = [
+            Metric(key, value, now, step) for key, values in history.items() for step, value in enumerate(values, 1)
+        ]
+        logged += [Metric(key, value, now, _after(history.get(key))) for key, value in metrics.items()]
         with one_line_errors(self._uri):
-            self._client.log_batch(self.id, [Metric(key, value, now, 0) for key, value in metrics.items()])
+            for start in range(0, len(logged), _MOST_METRICS):
+                self._client.log_batch(self.id, logged[start : start + _MOST_METRICS])
+            self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
             self._upload(files)
 
     def end(self, status: str, error: Exception | None) -> None:
@@ -72,6 +89,10 @@ class Run:
     def _upload(self, files: Iterable[Path]) -> None:
         for file in files:
             self._client.log_artifact(self.id, str(file))
+
+
+def _after(values: Sequence[float] | None) -> int:
+    return len(values) + 1 if values else 0
 
 
 @contextmanager

@@ -6,23 +6,12 @@ With W = UVᵀ (or B), β = diag W, g = diag G, A = G + Λ (paper: Eq. 7; g, Λ 
     objective      ‖X − X(W − dMat β)‖² + ‖Λ^½(W − dMat β)‖²
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.methods import FullRank, LowRank, Model
-
-Vector = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TrainingFit:
-    """‖X − XW‖² and the objective of Eq. 7, both sums over all entries."""
-
-    squared_error: float
-    objective: float
+from edlae_sweeps.methods.base import FullRank, Model, TrainingFit, Vector
 
 
 def training_fit(gram: NDArray[Any], penalty: Vector, model: Model) -> TrainingFit:
@@ -32,26 +21,26 @@ def training_fit(gram: NDArray[Any], penalty: Vector, model: Model) -> TrainingF
     """
     if isinstance(model, FullRank):
         return _full_rank(gram, penalty, model)
-    return _low_rank(gram, penalty, model)
+    return pair_fit(gram.diagonal(), penalty, model.U, model.V, gram @ model.U)
 
 
-def _low_rank(gram: NDArray[Any], penalty: Vector, model: LowRank) -> TrainingFit:
-    """tr G − 2⟨GU, V⟩ + ⟨VᵀV, UᵀGU⟩, and
+def pair_fit(g: NDArray[Any], penalty: Vector, U: NDArray[Any], V: NDArray[Any], GU: NDArray[Any]) -> TrainingFit:
+    """The fit of U, V (n, k) where GU (n, k) is at hand, in O(nk²):
+
+    tr G − 2⟨GU, V⟩ + ⟨VᵀV, UᵀGU⟩, and
     tr G − 2(⟨GU, V⟩ − gᵀβ) + ⟨VᵀV, UᵀAU⟩ − 2βᵀ·rowsum((AU)∘V) + Σ_j β_j²(g_j + Λ_j), with AU = GU + Λ∘U.
     """
-    U, V = model.U, model.V
-    g = gram.diagonal().astype(np.float64)
-    GU = gram @ U
+    g = g.astype(np.float64)
     VtV = V.T @ V
-    beta = _row_sums(U, V)
-    diag_GW = _row_sums(GU, V)
-    squared_error = g.sum() - 2 * diag_GW.sum() + _inner(VtV, U.T @ GU)
-    GU += penalty.astype(GU.dtype)[:, None] * U
+    beta = row_sums(U, V)
+    diag_GW = row_sums(GU, V)
+    squared_error = g.sum() - 2 * diag_GW.sum() + inner(VtV, U.T @ GU)
+    weighted = penalty.astype(U.dtype)[:, None] * U
     objective = (
-        g.sum()
-        - 2 * (diag_GW.sum() - g @ beta)
-        + _inner(VtV, U.T @ GU)
-        - 2 * beta @ _row_sums(GU, V)
+        squared_error
+        + 2 * g @ beta
+        + inner(VtV, U.T @ weighted)
+        - 2 * beta @ (diag_GW + penalty * beta)
         + beta**2 @ (g + penalty)
     )
     return TrainingFit(float(squared_error), float(objective))
@@ -64,18 +53,18 @@ def _full_rank(gram: NDArray[Any], penalty: Vector, model: FullRank) -> Training
     B, d = model.B, model.d
     g = gram.diagonal().astype(np.float64)
     beta = B.diagonal().astype(np.float64)
-    inner_GB = _inner(gram, B)
-    squared_error = g.sum() - inner_GB + beta @ (penalty - d) - penalty @ _row_sums(B, B)
+    inner_GB = inner(gram, B)
+    squared_error = g.sum() - inner_GB + beta @ (penalty - d) - penalty @ row_sums(B, B)
     objective = g.sum() - (inner_GB - g @ beta) - beta @ ((g + penalty) * (1 - beta) - d)
     return TrainingFit(float(squared_error), float(objective))
 
 
-def _row_sums(a: NDArray[Any], b: NDArray[Any]) -> Vector:
+def row_sums(a: NDArray[Any], b: NDArray[Any]) -> Vector:
     """diag(a bᵀ), accumulated in float64."""
     sums: Vector = np.einsum("ij,ij->i", a, b, dtype=np.float64)
     return sums
 
 
-def _inner(a: NDArray[Any], b: NDArray[Any]) -> float:
+def inner(a: NDArray[Any], b: NDArray[Any]) -> float:
     """⟨a, b⟩ = Σ_ij a_ij b_ij, accumulated in float64."""
-    return float(_row_sums(a, b).sum())
+    return float(row_sums(a, b).sum())

@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import eq7, penalty, squared_error
 
-from edlae_sweeps.evaluation import training_fit
-from edlae_sweeps.methods import FullRank, LowRank
+from edlae_sweeps.methods import LowRank, training_fit
 from edlae_sweeps.methods.family import solve_full_rank
 
 
@@ -24,10 +23,11 @@ def test_full_rank_without_a_product_of_square_matrices(problem, member):
     X, l2, dropout = problem
     Lam = penalty(X, l2, dropout)
     choose = {"edlae": lambda c: 1 / c, "ridge": lambda _: Lam.diagonal(), "between": lambda c: 0.5 / c + 1}[member]
-    B, d = solve_full_rank(X.T @ X, Lam.diagonal(), choose)
-    fit = training_fit(X.T @ X, Lam.diagonal(), FullRank(B, d))
+    model = solve_full_rank(X.T @ X, Lam.diagonal(), choose)
+    B = model.B
+    fit = training_fit(X.T @ X, Lam.diagonal(), model)
     scale = X.sum() * 1e-9
     np.testing.assert_allclose(fit.squared_error, squared_error(X, B), rtol=1e-8, atol=scale)
     np.testing.assert_allclose(fit.objective, eq7(X, B, Lam), rtol=1e-8, atol=scale)
     if member == "edlae":
-        np.testing.assert_allclose(fit.objective, np.sum(d - Lam.diagonal()), rtol=1e-8, atol=scale)
+        np.testing.assert_allclose(fit.objective, np.sum(model.d - Lam.diagonal()), rtol=1e-8, atol=scale)

@@ -1,0 +1,82 @@
+"""Low-rank autoencoder with a zero diagonal, by alternating exact steps (Steck 2020): the green line of Figure 1."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import solve_spd
+from edlae_sweeps.methods.base import FullRank, Rank, Vector
+from edlae_sweeps.methods.family import Problem, apply_inverse
+from edlae_sweeps.methods.iteration import Iterate, Iterative
+from edlae_sweeps.methods.objective import pair_fit, row_sums
+
+
+@dataclass
+class ZeroDiag(Iterative):
+    """Minimises ‖X − XUVᵀ‖² + ‖Λ^½UVᵀ‖² over U, V (n, k) subject to diag(UVᵀ) = 0. An epoch is
+
+        Q ← an orthonormal basis of V;  (C∘QQᵀ)g = diag(QQᵀ);  U ← Q − C(g∘Q)      the best U for V
+        S ← U(UᵀAU)⁻¹;  V ← GS − η∘S,  η = diag(UVᵀ) ⊘ diag(USᵀ)                   the best V for U
+
+    in one n×n work array, which QQᵀ, C∘QQᵀ and its Cholesky factor share: n³/3 flops, two products of n×n by n×k, and
+    n²k for QQᵀ. An item never seen drops out: Q_j = 0 leaves g_j = 0, U_j = 0 leaves η_j = 0. The published model has
+    `dropout` 0. Rank 1 has no solution but U = 0.
+    """
+
+    name: ClassVar[str] = "zero_diag"
+
+    def check_rank(self, rank: Rank) -> None:
+        if rank == 1:
+            raise ConfigError("rank=1: with a zero diagonal the only model of rank 1 is zero; choose 2 or more")
+
+    def iterates(self, state: Problem, k: int) -> Iterator[Iterate]:
+        gram, penalty, g = state.gram, state.penalty, state.gram.diagonal().astype(np.float64)
+        weights = penalty.astype(gram.dtype)[:, None]
+        work = np.empty_like(gram)
+        V = self.start(len(g), k, gram.dtype)
+        while True:
+            Q = V @ inverse_root(V, V)
+            multiplier = _multiplier(state.full, Q, work).astype(V.dtype)[:, None]
+            U = Q - apply_inverse(state.full, multiplier * Q)
+            GU = gram @ U
+            root = inverse_root(U, GU + weights * U)
+            S = (U @ root) @ root.T
+            V = (GU @ root) @ root.T
+            wanted, scale = row_sums(U, V), row_sums(U, S)
+            eta = np.divide(wanted, scale, out=np.zeros_like(scale), where=scale > 0)
+            V -= eta.astype(V.dtype)[:, None] * S
+            yield U, V, pair_fit(g, penalty, U, V, GU)
+
+    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
+        """G, B, the work array; n×k: Q, U, GU, S, V and the best U, V; and k×k, with its factors in float64."""
+        k = max_rank
+        return (3 * n * n + 7 * n * k + 2 * k * k) * itemsize + 8 * (2 * n * k + 2 * k * k)
+
+
+def _multiplier(full: FullRank, Q: NDArray[Any], work: NDArray[Any]) -> Vector:
+    """The solution g (n,) of (C∘K)g = diag K, K = QQᵀ, with C = (I − B)·dMat(1 ⊘ d); `work` (n, n) is overwritten.
+
+    C∘K is positive definite where every K_jj > 0 (Schur's product theorem); other items have g_j = 0.
+    """
+    K = np.matmul(Q, Q.T, out=work)
+    diag_K = row_sums(Q, Q)
+    K *= full.B
+    K *= (-1 / full.d).astype(K.dtype)
+    np.einsum("ii->i", K)[:] = np.where(diag_K > 0, diag_K / full.d, 1)
+    solution: Vector = solve_spd(K, diag_K)
+    return solution
+
+
+def inverse_root(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """R (k, k) with RRᵀ = (aᵀb)⁺, the pseudo-inverse of a positive semi-definite aᵀb, from a and b (n, k)."""
+    eps = max(np.finfo(a.dtype).eps ** 2, np.finfo(np.float64).eps)
+    values, vectors = eigh(a.T.astype(np.float64) @ b, check_finite=False)
+    kept = values > len(values) * eps * values[-1]
+    scale = np.divide(1, np.sqrt(values, where=kept, out=np.ones_like(values)), where=kept, out=np.zeros_like(values))
+    root: NDArray[Any] = (vectors * scale).astype(a.dtype)
+    return root

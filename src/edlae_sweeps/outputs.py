@@ -1,0 +1,76 @@
+"""The files that a job leaves in its output folder, each whole or not there."""
+
+import json
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import distributions
+from pathlib import Path
+
+import numpy as np
+
+from edlae_sweeps import machine
+from edlae_sweeps.cells import Cell
+from edlae_sweeps.datasets import Prepared, write_arrays
+from edlae_sweeps.errors import ConfigError, DataError
+from edlae_sweeps.evaluation import PerUser, diagonal
+from edlae_sweeps.methods import LowRank, Model, Rank
+from edlae_sweeps.settings import Settings
+
+_SETTING = "tracking.dir"
+
+
+def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
+    """Write the composed configuration and environment.json, all that a run can be repeated from; list the files."""
+    packages = sorted({(dist.metadata["Name"], dist.version) for dist in distributions()})
+    environment = {"platform": platform.platform(), "packages": dict(packages)}
+    return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
+
+
+def keep(cell: Cell, per_user: PerUser, model: Model, folder: Path) -> list[Path]:
+    """Write the cell to `folder` as result.json, per_user.npz and diagonal.npz; list them. DataError if that fails."""
+    folder.mkdir(exist_ok=True)
+    files = _write_texts(folder, {"result.json": json.dumps(asdict(cell), indent=2)})
+    arrays = {"per_user.npz": vars(per_user)}
+    if isinstance(model, LowRank):
+        arrays["diagonal.npz"] = {"diagonal": diagonal(model)}
+    for name, content in arrays.items():
+        write_arrays(folder / name, content, _SETTING, compressed=True)
+        files.append(folder / name)
+    return files
+
+
+def save_model(model: Model, data: Prepared, folder: Path) -> Path:
+    """Write the model as model.npz: U and V (n, k), or B (n, n), and `items`, the names of its n items."""
+    path = folder / "model.npz"
+    write_arrays(path, {**model.arrays(), "items": data.item_names}, _SETTING)
+    return path
+
+
+def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:
+    """Raise ConfigError when the models of all ranks, in `folder` and as artifacts, would not fit on its disk."""
+    n, itemsize = data.n_items, np.dtype(settings.dtype.value).itemsize
+    models = sum(n * n if rank == "full" else 2 * n * rank for rank in ranks) * itemsize
+    needed = 2 * (models + len(ranks) * data.item_names.nbytes)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ConfigError(
+            f"save_model=true needs about {needed / machine.GIB:.1f} GiB for rank={settings.rank} on {n} items (in the "
+            f"output folder and as artifacts), and {free / machine.GIB:.1f} GiB are free in {folder}: "
+            "choose smaller ranks, dtype=float32, another tracking.dir, or save_model=false"
+        )
+
+
+def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Write each text to the file of its name, whole or not at all."""
+    for name, text in texts.items():
+        temporary = folder / f".{name}"
+        try:
+            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.replace(folder / name)
+        except OSError as error:
+            raise DataError(
+                f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"
+            ) from error
+    return [folder / name for name in texts]
