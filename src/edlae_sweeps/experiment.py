@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edlae_sweeps import machine
 from edlae_sweeps.cells import (
@@ -21,7 +22,7 @@ from edlae_sweeps.cells import (
     origin_tags,
 )
 from edlae_sweeps.console import stage
-from edlae_sweeps.datasets import Prepared, load, load_gram
+from edlae_sweeps.datasets import Prepared, load, load_gram, summarize
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
 from edlae_sweeps.methods import Rank
@@ -76,15 +77,18 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> li
     if orphans := store.close_orphans():
         _log.warning("marked %d run(s) as KILLED whose process on this host is gone", orphans)
     data_dir = Path(settings.data_dir).expanduser()
-    with stage(f"data: {settings.dataset.label}"):
-        data = load(settings.dataset, data_dir)
+    with stage(f"data: {settings.dataset.label}") as advance:
+        data = load(settings.dataset, data_dir, advance)
     check_against_data(ranks, data)
     check_memory(settings, ranks, data)
     if settings.save_model:
         check_disk(settings, ranks, data, output)
 
-    context = write_context(output, composed)
-    experiment = store.experiment(settings.dataset.label, dataset_record(data, settings.dataset.label), context)
+    summary = summarize(data)
+    _tell(summary)
+    context = write_context(output, {**composed, "dataset.json": json.dumps(summary, indent=2)})
+    record = DatasetRecord(settings.dataset.label, data.digest, json.dumps(summary))
+    experiment = store.experiment(settings.dataset.label, record, context)
     job = Job(settings, data, ranks, output, experiment)
     with job.run() as run:
         return finish_ranks(job, factorise(job, data_dir), run)
@@ -160,16 +164,16 @@ def _fit(settings: Settings, factorised: Factorised, rank: Rank, name: str) -> F
         return fit_rank(settings, factorised, rank, advance)
 
 
-def dataset_record(data: Prepared, label: str) -> DatasetRecord:
-    """The data set for MLflow's own dataset tracking."""
-    profile = {
-        "users": len(data.user_names),
-        "items": data.n_items,
-        "events": data.events,
-        "training_users": data.train.shape[0],
-        "training_events": int(data.train.nnz),
-    }
-    return DatasetRecord(label, data.digest, json.dumps(profile))
+def _tell(summary: Mapping[str, Any]) -> None:
+    """The data set in three lines of the log."""
+    _log.info(
+        "%s training and 2 × %s held-out users, %s items, %s training events (density %.2g)",
+        *(f"{summary[name]:,}" for name in ("training_users", "heldout_users", "items", "training_events")),
+        summary["density"],
+    )
+    for name in ("items_per_user", "users_per_item"):
+        quantiles = ", ".join(f"{value:,.0f} ({level})" for level, value in summary[name].items())
+        _log.info("%s: %s", name.replace("_per_", " per "), quantiles)
 
 
 def _largest(ranks: Sequence[Rank]) -> int:

@@ -24,20 +24,25 @@ def settings(*overrides: str) -> Settings:
 
 
 def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    return sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
+
+
+PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic"}
 
 
 def test_choices_are_named_as_the_code_they_configure():
     assert choices("method") == sorted(METHODS)
-    assert choices("dataset") == sorted(DATASETS)
+    assert choices("dataset") == sorted([*DATASETS, *PRESETS])
 
 
 @pytest.mark.parametrize("dataset", choices("dataset"))
 @pytest.mark.parametrize("method", choices("method"))
-def test_every_pair_of_method_and_dataset_composes_and_passes_its_checks(method, dataset):
-    found = settings(f"method={method}", f"dataset={dataset}")
+def test_every_pair_of_method_and_dataset_composes_and_passes_its_checks(method, dataset, tmp_path):
+    (tmp_path / "plays.csv").touch()
+    path = [f"dataset.path={tmp_path / 'plays.csv'}"] if dataset == "interactions" else []
+    found = settings(f"method={method}", f"dataset={dataset}", *path)
     assert type(found.method) is METHODS[method]
-    assert type(found.dataset) is DATASETS[dataset]
+    assert type(found.dataset) is DATASETS[PRESETS.get(dataset, dataset)]
     found.check()
 
 
@@ -105,4 +110,6 @@ def test_settings_have_no_defaults_of_their_own_to_fall_out_of_step_with_conf():
 def test_documentation_is_safe_in_a_template():
     text = documentation(conf_dir())
     assert "method=closed: Closed-form" in text
+    assert "method=svd: " in text
+    assert "every dataset: The keys" in text
     assert string.Template(text).substitute() == text.replace("$$", "$")

@@ -21,21 +21,31 @@ class Key:
 
 def read_keys(conf: Path) -> list[Key]:
     """Every key of the configuration files, config.yaml first."""
-    files = sorted(conf.rglob("*.yaml"), key=lambda path: (path.parent != conf, path))
-    return [key for file in files for key in _file_keys(file, conf)]
+    return [key for file in _files(conf) for key in _file_keys(file, conf)]
 
 
 def documentation(conf: Path) -> str:
     """The text of `--help` on choices and keys, safe inside a string.Template."""
     lines: list[str] = []
     keys = read_keys(conf)
-    for file in dict.fromkeys(key.file for key in keys):
-        title = f"{file.parent}={file.stem}" if file.parent.name else "every job"
-        lines += [f"{title}: {_purpose(conf / file)}", ""]
+    for path in _files(conf):
+        file = path.relative_to(conf)
+        lines += [f"{_title(file)}: {_purpose(path)}", ""]
         for key in keys:
             if key.file == file:
                 lines += [f"  {key.name}", *(f"      {line}" for line in key.text), ""]
     return "\n".join(lines).replace("$", "$$")
+
+
+def _files(conf: Path) -> list[Path]:
+    return sorted(conf.rglob("*.yaml"), key=lambda path: (path.parent != conf, path))
+
+
+def _title(file: Path) -> str:
+    """How a file is chosen; one that begins with an underscore is part of every choice of its group."""
+    if not file.parent.name:
+        return "every job"
+    return f"every {file.parent}" if file.stem.startswith("_") else f"{file.parent}={file.stem}"
 
 
 def _purpose(file: Path) -> str:

@@ -3,9 +3,10 @@
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from scipy.sparse import csr_array
 from edlae_sweeps.errors import ConfigError
 
 IntArray = NDArray[np.integer[Any]]
+# advance(done, total), called as a long step goes on.
+Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,17 @@ class Prepared:
         """n, the number of items a model knows."""
         return int(self.train.shape[1])
 
+    def counts(self) -> dict[str, int]:
+        """What a published split is known by."""
+        return {
+            "events": self.events,
+            "users": len(self.user_names),
+            "filtered items": self.filtered_items,
+            "items in training": self.n_items,
+            "held-out events of validation": int(self.validation.targets.nnz),
+            "held-out events of test": int(self.test.targets.nnz),
+        }
+
     def parts(self) -> dict[str, tuple[csr_array, int]]:
         """Name of each of the five parts → its matrix and the split's number of its first row."""
         return {
@@ -86,6 +100,16 @@ def part_digest(matrix: csr_array, first_user: int) -> str:
     return hashlib.sha256(pairs.tobytes()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Published:
+    """What is known of the published split: counts of a prepared data set (see `Prepared.counts`), and the settings
+    they hold for.
+    """
+
+    settings: Mapping[str, object]
+    counts: Mapping[str, int]
+
+
 @dataclass
 class DatasetSettings(ABC):
     """Filter and split settings that every data set has; a subclass adds where its interactions come from."""
@@ -96,7 +120,9 @@ class DatasetSettings(ABC):
     holdout_fraction: float
     split_seed: int
     # Start values of the methods at this data set's scale: method → key → value.
-    start: dict[str, dict[str, Any]] = field(default_factory=dict)
+    start: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
+
+    published: ClassVar[Published | None] = None
 
     @property
     @abstractmethod
@@ -108,8 +134,8 @@ class DatasetSettings(ABC):
         """SHA-256 of the source, so that a changed file is prepared anew."""
 
     @abstractmethod
-    def read(self, data_dir: Path) -> Interactions:
-        """The interactions, thresholds on ratings already applied."""
+    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+        """The interactions, thresholds on ratings already applied; `advance` follows what takes long."""
 
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""

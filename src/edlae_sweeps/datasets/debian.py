@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edlae_sweeps.datasets.base import DatasetSettings, Interactions
-from edlae_sweeps.datasets.tables import read_string_table
+from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions
+from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_text
 
 _TABLE = Path(__file__).parent / "data" / "debian-build-deps.tsv.gz"
 
@@ -21,5 +21,5 @@ class Debian(DatasetSettings):
     def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - part of the package, not of data_dir
         return hashlib.sha256(_TABLE.read_bytes()).hexdigest()
 
-    def read(self, data_dir: Path) -> Interactions:  # noqa: ARG002 - part of the package, not of data_dir
-        return read_string_table(_TABLE, "source", "build_depends")
+    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:  # noqa: ARG002 - it is here
+        return read_text(file_source(_TABLE), Text("\t", quoted=False), Columns("source", "build_depends"))

@@ -1,12 +1,12 @@
 """The item–item Gram matrix G = XᵀX, all that the linear methods need to know of the training data."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array, triu, vstack
 
+from edlae_sweeps.datasets.base import Advance
 from edlae_sweeps.linalg import mirror_upper
 
 _BLOCK = 2048
@@ -19,7 +19,7 @@ def gram_matrix(X: Any, dtype: DTypeLike = "float32") -> NDArray[Any]:
     return gram
 
 
-def sparse_gram(train: csr_array, advance: Callable[[int, int], None] | None = None) -> csr_array:
+def sparse_gram(train: csr_array, advance: Advance | None = None) -> csr_array:
     """Upper triangle of G = XᵀX (n, n), as exact int32 counts, of a binary X (m, n); other values are refused.
 
     Built in blocks of rows, so that only one block's square part stands beside the result. Cost: Σ_u n_u²

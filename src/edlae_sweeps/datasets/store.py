@@ -7,7 +7,6 @@ meet an old file, and old files can be deleted at any time.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps.datasets.base import DatasetSettings, HeldOut, Prepared
+from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Prepared
 from edlae_sweeps.datasets.cache import Arrays, load_or_build
 from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
 from edlae_sweeps.datasets.protocol import prepare
+from edlae_sweeps.errors import DataError
 
 _FORMAT = 1
 _PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
@@ -29,19 +29,40 @@ _NAMES = frozenset(
 _GRAM_NAMES = frozenset({"data", "indices", "indptr"})
 
 
-def load(settings: DatasetSettings, data_dir: Path) -> Prepared:
-    """The prepared split of a data set, read once from its source and then from `data_dir`."""
+def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = None) -> Prepared:
+    """The prepared split of a data set, read once from its source and then from `data_dir`.
+
+    `advance` follows a download. DataError where a published split does not have its published counts.
+    """
+
+    def build() -> Arrays:
+        prepared = prepare(settings.read(data_dir, advance), settings)
+        check_published(settings, prepared)
+        return _pack(prepared)
+
     split = {
         field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "start"
     }
     key = json.dumps([_FORMAT, settings.label, settings.content_digest(data_dir), split], sort_keys=True, default=str)
     path = data_dir / "prepared" / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    return _unpack(load_or_build(path, _NAMES, lambda: _pack(prepare(settings.read(data_dir), settings))))
+    return _unpack(load_or_build(path, _NAMES, build))
 
 
-def load_gram(
-    data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Callable[[int, int], None] | None = None
-) -> NDArray[Any]:
+def check_published(settings: DatasetSettings, prepared: Prepared) -> None:
+    """Raise DataError where counts differ from the published ones, if `settings` are those that they hold for."""
+    published = settings.published
+    if published is None or any(getattr(settings, name) != value for name, value in published.settings.items()):
+        return
+    found = prepared.counts()
+    for name, expected in published.counts.items():
+        if found[name] != expected:
+            raise DataError(
+                f"{settings.label} has {found[name]:,} {name}, and the published split has {expected:,}: "
+                "its source is not the published one"
+            )
+
+
+def load_gram(data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Advance | None = None) -> NDArray[Any]:
     """G = XᵀX (n, n) of the training data. The cache holds its upper triangle as sparse, exact counts."""
 
     def build() -> Arrays:

@@ -1,40 +1,188 @@
-"""Reading tables of interactions."""
+"""Reading tables of interactions: delimited text, plain or inside an archive, and Parquet."""
 
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 
 from edlae_sweeps.datasets.base import IntArray, Interactions
 from edlae_sweeps.errors import DataError
 
+_BLOCK_BYTES = 16 * 1024**2
+_WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"
+_IDS = pa.dictionary(pa.int32(), pa.string())
+# What a damaged file makes its readers raise.
+READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException)
 
-def read_string_table(path: Path, user_column: str, item_column: str) -> Interactions:
-    """Interactions of a tab-separated table with a header line (plain or .gz); ids are strings."""
-    ids = pa.dictionary(pa.int32(), pa.string())
+
+@dataclass(frozen=True)
+class Source:
+    """A file to read: its name for messages, and how to open it anew from its start."""
+
+    name: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that count. Rows with a rating below `min_rating` are no interactions."""
+
+    user: str
+    item: str
+    rating: str | None = None
+    min_rating: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns to read."""
+        return [self.user, self.item] + ([self.rating] if self.rating and self.min_rating is not None else [])
+
+
+@dataclass(frozen=True)
+class Text:
+    """How a delimited text is written. `header` names its columns where the text itself doesn't."""
+
+    delimiter: str
+    header: tuple[str, ...] | None = None
+    quoted: bool = True
+
+
+def file_source(path: Path) -> Source:
+    """A file on disk, unpacked on the fly if its name ends in .gz."""
+
+    def opened() -> AbstractContextManager[BinaryIO]:
+        return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+    return Source(str(path), opened)
+
+
+def read_text(source: Source, text: Text, columns: Columns) -> Interactions:
+    """Interactions of a delimited text, in its order. DataError names the line where there is one."""
     try:
-        table = pacsv.read_csv(
-            path,
-            parse_options=pacsv.ParseOptions(delimiter="\t", quote_char=False),
+        table = _parse(source, text, columns, threads=True)
+    except READ_ERRORS as error:
+        raise _text_error(source, text, columns, error) from error
+    lines_above = 1 if text.header is None else 0
+    return _interactions(table, columns, source.name, "line", lines_above + 1)
+
+
+def read_parquet(path: Path, columns: Columns) -> Interactions:
+    """Interactions of a Parquet file, in its order. Ids are strings or whole numbers."""
+    try:
+        known = pq.read_schema(path).names
+        if missing := [name for name in columns.names if name not in known]:
+            raise DataError(_missing(str(path), missing[0], known))
+        table = pq.read_table(path, columns=columns.names)
+    except READ_ERRORS as error:
+        raise DataError(f"can't read {path}: {_one_line(error)}") from error
+    for name in (columns.user, columns.item):
+        kind = table[name].type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            raise DataError(f"{path}: column {name} holds {kind}; ids are strings or whole numbers")
+    if len(columns.names) == 3:
+        try:
+            table = table.set_column(2, columns.names[2], table[2].cast(pa.float64()))
+        except pa.ArrowException as error:
+            raise DataError(f"{path}: column {columns.rating} does not hold ratings: {_one_line(error)}") from error
+    return _interactions(table, columns, str(path), "row", 1)
+
+
+def _parse(source: Source, text: Text, columns: Columns, threads: bool) -> pa.Table:
+    types = {columns.user: _IDS, columns.item: _IDS, columns.rating: pa.float64()}
+    with source.open() as stream:
+        # Arrow may hang on an empty file that it reads in parallel.
+        if not stream.read(1):
+            raise DataError(f"{source.name} is empty")
+    with source.open() as stream:
+        return pacsv.read_csv(
+            stream,
+            read_options=pacsv.ReadOptions(use_threads=threads, block_size=_BLOCK_BYTES, column_names=text.header),
+            parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char='"' if text.quoted else False),
             convert_options=pacsv.ConvertOptions(
-                column_types={user_column: ids, item_column: ids},
-                include_columns=[user_column, item_column],
+                column_types={name: types[name] for name in columns.names}, include_columns=columns.names
             ),
         )
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"can't read {path}: {' '.join(str(error).split())}") from error
-    users, user_names = _sorted_codes(table[user_column])
-    items, item_names = _sorted_codes(table[item_column])
+
+
+def _text_error(source: Source, text: Text, columns: Columns, error: BaseException) -> DataError:
+    """One line on what is wrong. Only a serial reader knows the line's number: it has a second look."""
+    if isinstance(error, pa.ArrowKeyError):
+        return DataError(_missing(source.name, *_missing_column(source, text, columns)))
+    if isinstance(error, pa.ArrowInvalid):
+        try:
+            _parse(source, text, columns, threads=False)
+        except READ_ERRORS as again:
+            error = again
+    reason = re.sub(r"^(?:CSV parse error|In CSV column #\d+): Row #(\d+): ", r"line \1: ", _one_line(error))
+    return DataError(f"can't read {source.name}: {reason[:300]}")
+
+
+def _missing_column(source: Source, text: Text, columns: Columns) -> tuple[str, list[str]]:
+    with source.open() as stream:
+        known = stream.readline().decode("utf-8", "replace").rstrip("\r\n").split(text.delimiter)
+    return next((name for name in columns.names if name not in known), columns.names[0]), known
+
+
+def _missing(name: str, column: str, known: list[str]) -> str:
+    return f"{name} has no column {column}: it has {', '.join(known)[:300]}"
+
+
+def _interactions(table: pa.Table, columns: Columns, name: str, unit: str, first: int) -> Interactions:
+    """Codes and sorted names of both ids, of the rows whose rating is high enough."""
+    for column in columns.names:
+        if table[column].null_count:
+            row = pc.index(pc.is_null(table[column]), True).as_py() + first
+            raise DataError(f"can't read {name}: {unit} {row}: column {column} has no value")
+    users, user_names = _sorted_codes(table[columns.user])
+    items, item_names = _sorted_codes(table[columns.item])
+    for column, codes, names in ((columns.user, users, user_names), (columns.item, items, item_names)):
+        if len(names) and names[0] == "":
+            row = int(np.argmax(codes == 0)) + first
+            raise DataError(f"can't read {name}: {unit} {row}: column {column} is empty")
+    if len(columns.names) == 3:
+        ratings = table[columns.names[2]].to_numpy()
+        kept = ratings >= columns.min_rating
+        users, items = users[kept], items[kept]
     return Interactions(users, items, user_names, item_names)
 
 
-def _sorted_codes(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray]:
-    """Codes of a dictionary column into its sorted names; only the dictionary is sorted, never the rows."""
+def _sorted_codes(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray[Any, Any]]:
+    """Codes of a column into its sorted names; only the distinct values are sorted, never the rows.
+
+    Whole numbers that are written as such sort as numbers, all else by code point.
+    """
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
     encoded = column.unify_dictionaries()
-    names = np.array(encoded.chunk(0).dictionary.to_pylist(), dtype=np.str_)
-    order = np.argsort(names)
+    if not encoded.num_chunks:
+        return np.empty(0, np.int32), np.empty(0, np.str_)
+    names = _names(encoded.chunk(0).dictionary)
+    order = np.argsort(names, kind="stable")
     rank = np.empty(len(names), dtype=np.int32)
     rank[order] = np.arange(len(names), dtype=np.int32)
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
-    return rank[codes], names[order]
+    return np.concatenate([rank[chunk.indices.to_numpy()] for chunk in encoded.chunks]), names[order]
+
+
+def _names(distinct: pa.Array) -> np.ndarray[Any, Any]:
+    """Distinct ids as an array of integers or of strings."""
+    # 007 is not 7, and 1e3 not 1000.
+    if pa.types.is_integer(distinct.type) or pc.all(pc.match_substring_regex(distinct, _WHOLE_NUMBER)).as_py():
+        numbers: np.ndarray[Any, Any] = distinct.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return numbers
+    return np.array(distinct.to_pylist(), dtype=np.str_)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,185 @@
+"""Netflix Prize: ratings of films (Bennett & Lanning 2007). It can't be downloaded without an account."""
+
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions, Published
+from edlae_sweeps.errors import DataError
+
+_FILMS = 17_770
+_BLOCK_BYTES = 64 * 1024**2
+_HEADING = re.compile(rb"^(\d+):\r?\n", re.MULTILINE)
+_ROW = re.compile(rb"\d+,\d+(,[^\r\n]*)?\r?\n?")
+_PARTS = tuple(f"combined_data_{part}.txt" for part in range(1, 5))
+_ARCHIVES = (
+    "nf_prize_dataset.tar.gz",
+    "training_set.tar.gz",
+    "training_set.tar",
+    "archive.zip",
+    "netflix-prize-data.zip",
+)
+# A file and its name for messages.
+_Texts = Iterator[tuple[str, IO[bytes]]]
+
+
+@dataclass
+class Netflix(DatasetSettings):
+    """Ratings of 4 and more, 40,000 held-out users each (Liang et al. 2018)."""
+
+    published: ClassVar[Published] = Published(
+        {"min_user_events": 5, "min_item_events": 0}, {"users": 463_435, "filtered items": 17_769}
+    )
+
+    @property
+    def label(self) -> str:
+        return "netflix"
+
+    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - the counts tell
+        return "netflix prize, 100,480,507 ratings"
+
+    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+        """From either layout, plain or in its archive, in data_dir/netflix."""
+        return read_ratings(find_texts(data_dir / "netflix"), 4, advance)
+
+
+def find_texts(folder: Path) -> _Texts:
+    """The files of ratings in `folder`: mv_*.txt, one a film, or combined_data_1…4.txt; or in one of its archives."""
+    films = sorted((folder / "training_set").glob("mv_*.txt")) or sorted(folder.glob("mv_*.txt"))
+    plain = films or [path for name in _PARTS if (path := folder / name).exists()]
+    if films or len(plain) == len(_PARTS):
+        return ((str(path), path.open("rb")) for path in plain)
+    for name in _ARCHIVES:
+        path = folder / name
+        if path.exists():
+            return _zip_texts(path) if name.endswith(".zip") else _tar_texts(path)
+    raise DataError(
+        f"there are no Netflix ratings in {folder}: put nf_prize_dataset.tar.gz there, or training_set/ with its "
+        "mv_*.txt, or combined_data_1.txt to combined_data_4.txt, or the archive.zip that holds them"
+    )
+
+
+def _zip_texts(path: Path) -> _Texts:
+    with zipfile.ZipFile(path) as archive:
+        names = {name.rpartition("/")[2]: name for name in archive.namelist()}
+        for part in _PARTS:
+            if part not in names:
+                raise DataError(f"{path} holds no {part}")
+            yield f"{path}:{part}", archive.open(names[part])
+
+
+def _tar_texts(path: Path) -> _Texts:
+    """Files of ratings in a tar archive, or in the training_set.tar inside it; read in one pass, nothing unpacked."""
+    with tarfile.open(path, "r|*") as archive:
+        for entry in archive:
+            stream = archive.extractfile(entry)
+            name = entry.name.rpartition("/")[2]
+            if stream is None:
+                continue
+            if name == "training_set.tar":
+                with tarfile.open(fileobj=stream, mode="r|") as inner:
+                    for film in inner:
+                        content = inner.extractfile(film)
+                        if content is not None and film.name.rpartition("/")[2].startswith("mv_"):
+                            yield f"{path}:{film.name}", content
+            elif name.startswith("mv_"):
+                yield f"{path}:{entry.name}", stream
+
+
+def read_ratings(texts: _Texts, min_rating: int, advance: Advance | None = None) -> Interactions:
+    """Interactions of ratings of at least `min_rating`, ordered by film.
+
+    A text has a line `FILM:` and below it the film's ratings, `USER,RATING,DATE` each.
+    """
+    users: list[IntArray] = []
+    films: list[IntArray] = []
+    for name, block, line in _blocks(texts):
+        found, user, rating = _parse(name, block, line)
+        kept = rating >= min_rating
+        users.append(user[kept])
+        films.append(found[kept])
+        if advance is not None and len(found):
+            advance(min(int(found[-1]), _FILMS), _FILMS)
+    if not sum(map(len, users)):
+        raise DataError(f"the Netflix files hold no rating of {min_rating} or more")
+    user_codes, user_names = _codes(np.concatenate(users))
+    film_codes, film_names = _codes(np.concatenate(films))
+    order: slice | IntArray = slice(None)
+    if (np.diff(film_codes) < 0).any():
+        order = np.argsort(film_codes, kind="stable")
+    return Interactions(user_codes[order], film_codes[order], user_names, film_names)
+
+
+def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
+    """Name of the file, whole lines that begin with a heading, and the number of the first of them."""
+    name = ""
+    try:
+        for name, stream in texts:
+            with closing(stream):
+                line, heading, rest = 1, b"", b""
+                while content := stream.read(_BLOCK_BYTES):
+                    content = rest + content
+                    end = content.rfind(b"\n") + 1
+                    block, rest = heading + content[:end], content[end:]
+                    yield name, block, line - bool(heading)
+                    line += content.count(b"\n", 0, end)
+                    last = block.rfind(b":")
+                    heading = block[block.rfind(b"\n", 0, last) + 1 : block.find(b"\n", last) + 1]
+                if rest:
+                    yield name, heading + rest + b"\n", line - bool(heading)
+    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"can't read {name or 'the Netflix archive'}: {' '.join(str(error).split())}; is it whole?"
+        ) from error
+
+
+def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Film, user and rating of each row of a block that begins with a heading."""
+    before, *pieces = _HEADING.split(block)
+    bodies = pieces[1::2]
+    rows = np.array([body.count(b"\n") for body in bodies])
+    films = np.repeat(np.array(list(map(int, pieces[::2])), dtype=np.int32), rows)
+    if before.strip():
+        raise DataError(f"{name}, line {line}: ratings stand under a line FILM:, as in 1:")
+    if not len(films):
+        empty = np.empty(0, dtype=np.int32)
+        return empty, empty, empty
+    types = {"user": pa.int32(), "rating": pa.uint8()}
+    try:
+        table = pacsv.read_csv(
+            io.BytesIO(b"".join(bodies)),
+            read_options=pacsv.ReadOptions(column_names=["user", "rating", "date"]),
+            parse_options=pacsv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+            convert_options=pacsv.ConvertOptions(column_types=types, include_columns=list(types)),
+        )
+    except pa.ArrowException as error:
+        raise DataError(_bad_line(name, block, line, error)) from error
+    if table.num_rows != len(films) or any(table[column].null_count for column in types):
+        raise DataError(_bad_line(name, block, line, None))
+    return films, table["user"].to_numpy(), table["rating"].to_numpy()
+
+
+def _bad_line(name: str, block: bytes, line: int, error: Exception | None) -> str:
+    for number, text in enumerate(block.splitlines(keepends=True), line):
+        if not (_ROW.fullmatch(text) or _HEADING.fullmatch(text)):
+            return f"{name}, line {number}: {text[:60].decode('utf-8', 'replace').strip()!r} is no USER,RATING,DATE"
+    return f"can't read {name}: {' '.join(str(error).split())}"
+
+
+def _codes(numbers: IntArray) -> tuple[IntArray, IntArray]:
+    """Codes of whole numbers of no great size into their sorted distinct values, without sorting the rows."""
+    present = np.zeros(int(numbers.max()) + 1, dtype=bool)
+    present[numbers] = True
+    rank = np.cumsum(present, dtype=np.int32) - 1
+    return rank[numbers].astype(np.int32), np.flatnonzero(present)
