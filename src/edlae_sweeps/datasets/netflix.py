@@ -148,7 +148,7 @@ def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntA
     """Film, user and rating of each row of a block that begins with a heading."""
     before, *pieces = _HEADING.split(block)
     bodies = pieces[1::2]
-    rows = np.array([body.count(b"\n") for body in bodies])
+    rows = np.array([body.count(b"\n") for body in bodies], dtype=np.int64)
     films = np.repeat(np.array(list(map(int, pieces[::2])), dtype=np.int32), rows)
     if before.strip():
         raise DataError(f"{name}, line {line}: ratings stand under a line FILM:, as in 1:")

@@ -11,7 +11,7 @@ from edlae_sweeps.errors import ConfigError
 
 # Spread of the users' activity, and of an item's weight between topics, as standard deviations of logarithms.
 _ACTIVITY_SPREAD = 1.0
-_TOPIC_SPREAD = 1.5
+_TOPIC_SPREAD = 2.5
 # Part of the draws that come from all items alike: every item is met by somebody.
 _FLOOR = 0.05
 _TOPICS_OF_A_USER = 3

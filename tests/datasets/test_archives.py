@@ -1,0 +1,166 @@
+"""Downloads from a local server that truncates, corrupts, stalls and recovers."""
+
+import gc
+import hashlib
+import io
+import threading
+import time
+import warnings
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from edlae_sweeps.datasets import MovieLens1M, archives
+from edlae_sweeps.datasets.archives import Archive, member, obtain
+from edlae_sweeps.errors import DataError
+
+
+def zipped(**files: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(f"folder/{name}.dat", content)
+    return buffer.getvalue()
+
+
+CONTENT = zipped(ratings="".join(f"{u}::{i}::5::0\n" for u in range(500) for i in range(u % 7 + 5)))
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Answers each request by the next of `behaviours`, the last one for ever."""
+
+    daemon_threads = True
+    behaviours: tuple[str, ...] = ("whole",)
+    requests = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = self.server
+        behaviour = server.behaviours[min(server.requests, len(server.behaviours) - 1)]
+        server.requests += 1
+        if behaviour == "missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        if behaviour == "whole":
+            self.wfile.write(CONTENT)
+        elif behaviour == "corrupt":
+            self.wfile.write(CONTENT[:100] + b"?" + CONTENT[101:])
+        else:
+            self.wfile.write(CONTENT[: len(CONTENT) // 2])
+            self.wfile.flush()
+            if behaviour == "stall":
+                time.sleep(5)
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(archives, "_STALL_SECONDS", 0.5)
+    monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    with warnings.catch_warnings(action="ignore"):
+        # Connections that broke are left to the collector by the library.
+        gc.collect()
+
+
+def archive(server: Server, md5: str | None = MD5) -> Archive:
+    return Archive("ml.zip", f"http://127.0.0.1:{server.server_port}/ml.zip", md5)
+
+
+def test_a_download_is_followed_and_kept(server, tmp_path: Path):
+    seen = []
+    path = obtain(archive(server), tmp_path / "new", lambda *step: seen.append(step))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert obtain(archive(server), tmp_path / "new") == path
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "missing"])
+def test_what_breaks_off_is_tried_again(server, tmp_path: Path, behaviour):
+    server.behaviours = (behaviour, "whole")
+    assert obtain(archive(server), tmp_path).read_bytes() == CONTENT
+    assert server.requests == 2
+
+
+@pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "missing"])
+def test_what_stays_broken_leaves_nothing_and_says_what_to_do(server, tmp_path: Path, behaviour):
+    server.behaviours = (behaviour,)
+    with pytest.raises(DataError, match=rf"can't download .*ml\.zip: .*put ml\.zip into {tmp_path} yourself") as caught:
+        obtain(archive(server), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    # The next start begins anew.
+    server.behaviours = ("whole",)
+    assert obtain(archive(server), tmp_path).read_bytes() == CONTENT
+
+
+def test_without_a_checksum_the_length_is_what_protects(server, tmp_path: Path):
+    server.behaviours = ("truncate",)
+    with pytest.raises(DataError, match="can't download"):
+        obtain(archive(server, None), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_server(tmp_path: Path):
+    with pytest.raises(DataError, match="can't download"):
+        obtain(Archive("ml.zip", "http://127.0.0.1:9/ml.zip", MD5), tmp_path)
+
+
+def test_a_file_of_ones_own_is_used_but_never_replaced(server, tmp_path: Path):
+    (tmp_path / "ml.zip").write_bytes(b"mine")
+    with pytest.raises(DataError, match=f"has MD5 .*{MD5}: delete it"):
+        obtain(archive(server), tmp_path)
+    assert (tmp_path / "ml.zip").read_bytes() == b"mine"
+    (tmp_path / "ml.zip").write_bytes(CONTENT)
+    obtain(archive(server), tmp_path)
+    assert server.requests == 0
+
+
+def test_a_full_disk(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pooch.downloaders.HTTPDownloader.__call__", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        obtain(archive(server), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (CONTENT[: len(CONTENT) // 2], "is it whole"),
+        (b"", "is it whole"),
+        (b"no zip at all", "is it whole"),
+        (CONTENT[:200] + bytes(100) + CONTENT[300:], "is it whole"),
+        (zipped(other="1::2::5::0\n"), r"holds no ratings\.dat"),
+    ],
+)
+def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content, message):
+    (tmp_path / "ml-1m.zip").write_bytes(content)
+    monkeypatch.setattr(MovieLens1M, "archive", Archive("ml-1m.zip", "http://127.0.0.1:9/", None))
+    with pytest.raises(DataError, match=message) as caught:
+        MovieLens1M(5, 5, 0, 0.2, 0).read(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
+
+
+def test_members_are_found_in_whatever_folder_and_nothing_is_unpacked(tmp_path: Path):
+    (tmp_path / "ml.zip").write_bytes(CONTENT)
+    with member(tmp_path / "ml.zip", "ratings.dat").open() as stream:
+        assert stream.readline() == b"0::0::5::0\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["ml.zip"]

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from conftest import DEBIAN
+
+from edlae_sweeps.datasets import Synthetic, load, summarize
+from edlae_sweeps.errors import ConfigError
+
+SMALL = {
+    **DEBIAN, "heldout_users": 100, "min_item_events": 0, "name": "small", "n_users": 1000, "n_items": 300,
+    "mean_events": 30.0, "topics": 10, "exponent": 1.0, "seed": 0,
+}  # fmt: skip
+
+
+def events(**changes: object):
+    return Synthetic(**{**SMALL, **changes}).read(None)
+
+
+def test_the_seed_decides():
+    first, again, other = events(), events(), events(seed=1)
+    assert np.array_equal(first.users, again.users)
+    assert np.array_equal(first.items, again.items)
+    assert not np.array_equal(first.items[:1000], other.items[:1000])
+
+
+def test_size_activity_and_popularity_are_as_asked():
+    found = events(n_users=4000, n_items=1000, mean_events=40.0)
+    assert 20 < len(found.users) / 4000 < 40
+    assert len(np.unique(found.users.astype(np.int64) * 1000 + found.items)) == len(found.users)
+    counts = np.bincount(found.items, minlength=1000)
+    assert counts.min() > 0
+    assert (np.diff(found.users) >= 0).all()
+    head, tail = np.sort(counts)[::-1][:100].sum(), np.sort(counts)[:500].sum()
+    assert head > 1.5 * tail
+    flat = np.bincount(events(n_users=4000, n_items=1000, exponent=0.0, topics=1000).items, minlength=1000)
+    assert flat.max() < counts.max() / 3
+
+
+def test_users_of_a_topic_share_items():
+    # With one topic for all, items say less of each other than with many.
+    def likeness(topics: int) -> float:
+        found = events(n_users=4000, topics=topics)
+        X = np.zeros((4000, 300))
+        X[found.users, found.items] = 1
+        correlation = np.corrcoef(X.T)
+        # Of each item with its likest.
+        return float(np.mean(np.sort(correlation, axis=1)[:, -10:-1]))
+
+    assert likeness(20) > 1.3 * likeness(1)
+
+
+def test_progress():
+    seen = []
+    Synthetic(**SMALL).read(None, lambda *step: seen.append(step))
+    assert seen == [(number, 10) for number in range(1, 11)]
+
+
+def test_it_loads_and_summarises_as_any_other(tmp_path):
+    data = load(Synthetic(**SMALL), tmp_path)
+    summary = summarize(data)
+    assert summary["items"] == data.n_items <= 300
+    assert summary["training_users"] == data.train.shape[0] == summary["users"] - 200
+    assert summary["density"] == pytest.approx(data.train.toarray().mean())
+    assert summary["items_per_user"]["50%"] == np.median(data.train.toarray().sum(axis=1))
+    assert summary["users_per_item"]["100%"] == data.train.toarray().sum(axis=0).max()
+    assert set(summary["sha256"]) == set(data.parts())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_users": 0}, "dataset.n_users=0"), ({"n_items": 0}, "dataset.n_items=0"), ({"topics": 0}, "dataset.topics"),
+        ({"mean_events": 0.5}, "dataset.mean_events=0.5"), ({"mean_events": 301.0}, "dataset.mean_events=301"),
+        ({"exponent": -1.0}, "dataset.exponent=-1"), ({"seed": -1}, "dataset.seed=-1"), ({"name": ""}, "dataset.name"),
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        Synthetic(**{**SMALL, **changes}).check()

@@ -1,0 +1,188 @@
+"""Tables of interactions in every format, and what can be wrong with them."""
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edlae_sweeps.datasets import InteractionsFile
+from edlae_sweeps.datasets.tables import Columns, Source, Text, read_text
+from edlae_sweeps.errors import ConfigError, DataError
+
+ROWS = [("b", "x", 5.0), ("a", "y", 3.5), ("b", "é", 4.0), ("b", "x", 1.0), ("a", "x", 2.0)]
+
+
+def settings(path: Path | str, **changes: object) -> InteractionsFile:
+    values = {
+        "heldout_users": 1, "min_user_events": 0, "min_item_events": 0, "holdout_fraction": 0.2, "split_seed": 0,
+        "path": str(path), "name": None, "user_column": "user", "item_column": "item", "rating_column": None,
+        "min_rating": None,
+    }  # fmt: skip
+    return InteractionsFile(**{**values, **changes})
+
+
+def write(folder: Path, name: str, rows: list[tuple] = ROWS, header: str = "user,time,item,rating") -> Path:
+    """The rows as a file of the kind that its name tells, with a column more."""
+    path = folder / name
+    if name.endswith(".parquet"):
+        columns = dict(zip(("user", "item", "rating"), map(list, zip(*rows, strict=True)), strict=True))
+        pq.write_table(pa.table({"time": [0] * len(rows), **columns}), path)
+        return path
+    text = "\n".join([header, *(f"{user},0,{item},{rating}" for user, item, rating in rows)]) + "\n"
+    if ".tsv" in name:
+        text = text.replace(",", "\t")
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+def pairs(events) -> list[tuple]:
+    return [(events.user_names[u], events.item_names[i]) for u, i in zip(events.users, events.items, strict=True)]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz", "x.tsv.gz", "x.parquet"])
+def test_every_format_gives_the_same_events(tmp_path: Path, name):
+    path = write(tmp_path, name)
+    dataset = settings(path)
+    dataset.check()
+    events = dataset.read(tmp_path)
+    # Of equal pairs the first counts; the order stays.
+    assert pairs(events) == [("b", "x"), ("a", "y"), ("b", "é"), ("a", "x")]
+    assert events.user_names.tolist() == ["a", "b"]
+    assert events.item_names.tolist() == ["x", "y", "é"]
+    rated = settings(path, rating_column="rating", min_rating=3.5).read(tmp_path)
+    assert pairs(rated) == [("b", "x"), ("a", "y"), ("b", "é")]
+    # A threshold that comes after the first of two equal pairs takes the second.
+    assert pairs(settings(path, rating_column="rating", min_rating=5).read(tmp_path)) == [("b", "x")]
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_whole_numbers_sort_as_numbers_and_what_only_looks_like_them_does_not(tmp_path: Path, name):
+    path = write(tmp_path, name, [("10", "007", 1), ("9", "7", 1), ("-3", "1e3", 1)])
+    events = settings(path).read(tmp_path)
+    assert events.user_names.tolist() == [-3, 9, 10]
+    assert events.item_names.tolist() == ["007", "1e3", "7"]
+    assert pairs(events) == [(10, "007"), (9, "7"), (-3, "1e3")]
+
+
+def test_integer_columns_of_parquet(tmp_path: Path):
+    path = write(tmp_path, "x.parquet", [(10, 2, 1), (9, 3, 5), (2**40, 2, 4)])
+    events = settings(path, rating_column="rating", min_rating=4).read(tmp_path)
+    assert pairs(events) == [(9, 3), (2**40, 2)]
+
+
+def test_quoted_fields(tmp_path: Path):
+    (tmp_path / "x.csv").write_text('user,item\n"a, b","say ""hi"""\n')
+    assert pairs(settings(tmp_path / "x.csv").read(tmp_path)) == [("a, b", 'say "hi"')]
+
+
+@given(st.lists(st.tuples(st.text("ab01é", min_size=1, max_size=3), st.integers(-20, 20)), min_size=1, max_size=30))
+def test_codes_are_those_of_numpy(tmp_path_factory, rows):
+    path = write(tmp_path_factory.mktemp("x"), "x.csv", [(user, item, 1) for user, item in rows])
+    events = settings(path).read(path.parent)
+    first = list(dict.fromkeys(rows))
+    users = [user for user, _ in first]
+    if all(user.isdigit() and str(int(user)) == user for user in users):
+        users = list(map(int, users))
+    names, codes = np.unique(users, return_inverse=True)
+    assert events.user_names.tolist() == names.tolist()
+    assert events.users.tolist() == codes.tolist()
+    assert events.item_names[events.items].tolist() == [item for _, item in first]
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"u,0,i,many", r"line {line}: .*invalid value 'many'"),
+        (b"u,0,i", r"line {line}: Expected 4 columns, got 3"),
+        (b"u,0,\xff\xfe,1", r"line {line}: .*UTF8"),
+        (b"u,0,i,", r"line {line}: column rating has no value"),
+        (b"u,0,,1", r"line {line}: column item is empty"),
+    ],
+)
+def test_bad_rows_are_named_by_their_line(tmp_path: Path, size, bad, message):
+    # The large one is read in parallel.
+    row = b"u,0,i,1\n"
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"user,time,item,rating\n" + row * size + bad + b"\n" + row * 3)
+    with pytest.raises(DataError, match=message.format(line=size + 2)) as caught:
+        settings(path, rating_column="rating", min_rating=1).read(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.tsv", "x.parquet"])
+def test_files_that_are_no_tables(tmp_path: Path, name):
+    path = tmp_path / name
+    for content in (b"", b"\x00\x01\x02 no table", write(tmp_path, f"good{name[1:]}").read_bytes()[:-20]):
+        path.write_bytes(content)
+        if content and name in ("x.csv", "x.tsv"):
+            continue
+        with pytest.raises(DataError, match=str(path)) as caught:
+            settings(path).read(tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv.gz", "x.parquet"])
+def test_missing_columns_are_named_with_those_there_are(tmp_path: Path, name):
+    path = write(tmp_path, name)
+    with pytest.raises(DataError, match=r"no column userId: it has .*user.*item"):
+        settings(path, user_column="userId").read(tmp_path)
+
+
+def test_ids_that_are_no_ids(tmp_path: Path):
+    path = write(tmp_path, "x.parquet", [(1.5, "x", 1)])
+    with pytest.raises(DataError, match="column user holds double; ids are strings or whole numbers"):
+        settings(path).read(tmp_path)
+    path = write(tmp_path, "x.parquet", [(1, "x", "good")])
+    with pytest.raises(DataError, match="column rating does not hold ratings"):
+        settings(path, rating_column="rating", min_rating=1).read(tmp_path)
+    path = write(tmp_path, "x.parquet", [(1, "x", 1), (None, "y", 1)])
+    with pytest.raises(DataError, match="row 2: column user has no value"):
+        settings(path).read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path": ""}, "dataset.path is not set"),
+        ({"path": "nowhere.csv"}, "nowhere.csv: there is no such file"),
+        ({"path": "x.xlsx"}, "must end in .csv"),
+        ({"path": "x.parquet.gz"}, "must end in .csv"),
+        ({"name": "a/b"}, "dataset.name=a/b"),
+        ({"name": ".."}, "dataset.name=.."),
+        ({"min_rating": 3.0}, "needs dataset.rating_column"),
+        ({"min_rating": float("nan"), "rating_column": "r"}, "dataset.min_rating=nan"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path: Path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        settings(**{"path": write(tmp_path, "x.csv"), **changes}).check()
+
+
+def test_names(tmp_path: Path):
+    assert settings(tmp_path / "my.plays.csv.gz").label == "my"
+    assert settings(tmp_path / "x.csv", name="plays").label == "plays"
+
+
+def test_a_changed_file_has_another_digest(tmp_path: Path):
+    path = write(tmp_path, "x.csv")
+    before = settings(path).content_digest(tmp_path)
+    write(tmp_path, "x.csv", ROWS[1:])
+    assert settings(path).content_digest(tmp_path) != before
+
+
+def test_texts_without_a_header():
+    source = Source("x", lambda: io.BytesIO(b"1::20::5::0\n2::10::3::0\n"))
+    text = Text(":", ("user", "_1", "item", "_2", "rating", "_3", "time"), quoted=False)
+    events = read_text(source, text, Columns("user", "item", "rating", 4))
+    assert pairs(events) == [(1, 20)]
+    bad = Source("x", lambda: io.BytesIO(b"1::20::5::0\n2::10::?::0\n"))
+    with pytest.raises(DataError, match=r"line 2: .*invalid value"):
+        read_text(bad, text, Columns("user", "item", "rating", 4))
