@@ -2,8 +2,8 @@
 
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from edlae_sweeps import machine
 from edlae_sweeps.datasets import Prepared
 from edlae_sweeps.evaluation import PerUser, diagonal, diagonal_quantiles, eq_11, evaluate, residual
-from edlae_sweeps.methods import Advance, FullRank, LowRank, Model, Rank, training_fit
+from edlae_sweeps.methods import Advance, FullRank, LowRank, Method, Model, Rank, training_fit
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
+from edlae_sweeps.tracking import Found
 
-_VERSIONED = ("edlae_sweeps", "hydra-core", "mlflow", "numpy", "scipy")
+_VERSIONED = ("edlae_sweeps", "hydra-core", "mlflow", "numpy", "optuna", "scipy")
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,39 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Factorised:
-    """What the ranks of a job share: G (n, n), diag Λ (n,), the method's state, the baseline; and seconds."""
+class Ground:
+    """What every factorisation of a job starts from: G (n, n), the baseline, and the seconds of both."""
 
     gram: NDArray[Any]
-    penalty: NDArray[np.float64]
-    state: Any
     baseline: dict[str, float]
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Factorised:
+    """A method with its parameters, diag Λ (n,), what `factorise` made of them, and its seconds.
+
+    `shared` where more than one rank is cut from it.
+    """
+
+    method: Method
+    penalty: NDArray[np.float64]
+    state: Any
+    seconds: float
     shared: bool
+
+
+def factorise(method: Method, gram: NDArray[Any], ranks: Sequence[Rank]) -> Factorised:
+    """The step that `ranks` share, timed alone."""
+    start = time.perf_counter()
+    penalty = method.penalty(gram)
+    state = method.factorise(gram, penalty, largest(ranks))
+    return Factorised(method, penalty, state, time.perf_counter() - start, len(ranks) > 1)
+
+
+def largest(ranks: Sequence[Rank]) -> int:
+    """The largest low rank; 0 where there is `full` alone."""
+    return max([0, *(rank for rank in ranks if rank != "full")])
 
 
 def cell_name(settings: Settings, rank: Rank) -> str:
@@ -60,59 +85,63 @@ def cell_name(settings: Settings, rank: Rank) -> str:
     return f"{settings.method.name}-{rank}" if rank == "full" else f"{settings.method.name}-k{rank}"
 
 
-def cell_params(settings: Settings, rank: object) -> dict[str, Any]:
+def cell_params(settings: Settings, method: Method, rank: object) -> dict[str, Any]:
     """The parameters of a run: what to filter and group by. A method's own seed is the one that counts."""
     return {
         "dataset": settings.dataset.label,
-        "method": settings.method.name,
+        "method": method.name,
         "rank": rank,
+        "tune": settings.tune.name,
         "dtype": settings.dtype.value,
         "seed": settings.seed,
-        **asdict(settings.method),
+        **method.params(),
     }
 
 
-def fit_rank(settings: Settings, factorised: Factorised, rank: Rank, advance: Advance | None) -> Fitted:
+def fit_rank(factorised: Factorised, rank: Rank, advance: Advance | None) -> Fitted:
     """The model of one rank, timed alone."""
     start = time.perf_counter()
-    model = settings.method.at_rank(factorised.state, rank, advance)
+    model = factorised.method.at_rank(factorised.state, rank, advance)
     return Fitted(model, time.perf_counter() - start)
 
 
 def measure_cell(
     settings: Settings,
     data: Prepared,
+    ground: Ground,
     factorised: Factorised,
     rank: Rank,
     fitted: Fitted,
     advance: Advance | None,
 ) -> tuple[Cell, PerUser]:
     """Measure a model on training, validation and test data."""
-    model, seconds = fitted.model, factorised.seconds
+    model = fitted.model
     start = time.perf_counter()
     validation = evaluate(model, data.validation, advance)
     test = evaluate(model, data.test, advance)
     evaluate_seconds = time.perf_counter() - start
-    fit = training_fit(factorised.gram, factorised.penalty, model)
+    fit = training_fit(ground.gram, factorised.penalty, model)
     outcome, iterations, history = _iterations(model)
     metrics = {
         **_named("test", test.summary()),
         **_named("validation", validation.summary()),
-        **_named("baseline", factorised.baseline),
+        **_named("baseline", ground.baseline),
         "test/users": float(len(test.users)),
         "validation/users": float(len(validation.users)),
         "train/squared_error": fit.squared_error,
         "train/objective": fit.objective,
         **iterations,
-        **_weights(settings, factorised, model),
-        **_named("time", seconds),
+        **_weights(ground.gram, factorised, model),
+        **_named("time", ground.seconds),
+        "time/factorise_seconds": factorised.seconds,
         "time/rank_seconds": fitted.seconds,
-        "time/fit_seconds": seconds["factorise_seconds"] + fitted.seconds,
+        "time/fit_seconds": factorised.seconds + fitted.seconds,
         "time/evaluate_seconds": evaluate_seconds,
         "memory/peak_gib": machine.peak_memory() / machine.GIB,
     }
     tags = cell_tags(settings, data, rank, factorised.shared)
-    return Cell(cell_name(settings, rank), cell_params(settings, rank), metrics, tags, outcome, history), test
+    params = cell_params(settings, factorised.method, rank)
+    return Cell(cell_name(settings, rank), params, metrics, tags, outcome, history), test
 
 
 def _iterations(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
@@ -133,14 +162,15 @@ def _iterations(model: Model) -> tuple[dict[str, str], dict[str, float], dict[st
     return {"ended": history.ended}, metrics, series
 
 
-def _weights(settings: Settings, factorised: Factorised, model: Model) -> dict[str, float]:
+def _weights(gram: NDArray[Any], factorised: Factorised, model: Model) -> dict[str, float]:
     """The learned diagonal; and where the method approximates EDLAE, how near it came: Eqs. 11 and 14."""
     if not isinstance(model, LowRank):
         return {}
+    method = factorised.method
     metrics = _named("diagonal", diagonal_quantiles(diagonal(model)))
-    full = settings.method.at_rank(factorised.state, "full") if settings.method.limit == "closed" else None
+    full = method.at_rank(factorised.state, "full") if method.limit == "closed" else None
     if isinstance(full, FullRank):
-        metrics |= _named("eq11", eq_11(factorised.gram, factorised.penalty, full, model))
+        metrics |= _named("eq11", eq_11(gram, factorised.penalty, full, model))
         metrics |= _named("residual", residual(full, model))
     return metrics
 
@@ -156,6 +186,15 @@ def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> d
         **({"limit": limit} if rank == "full" and limit and limit != settings.method.name else {}),
         **origin_tags(data),
     }
+
+
+def stored_cell(run: Found) -> Cell:
+    """A cell as the store has it."""
+    params: dict[str, Any] = dict(run.params)
+    for name in ("l2", "dropout"):
+        if name in params:
+            params[name] = float(params[name])
+    return Cell(run.name, params, dict(run.metrics), dict(run.tags), {}, {})
 
 
 def origin_tags(data: Prepared) -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 _log = logging.getLogger(__name__)
@@ -17,10 +25,28 @@ _progress_console = Console(stderr=True)
 _TABLE_WIDTH = 100
 
 
+class Stage:
+    """A long step that is under way: call it as `stage(done, total)` to show how far it is."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def tell(self, text: str) -> None:
+        """A line of the log, above the bar if there is one."""
+        with suppress(OSError):
+            self._progress.stop()
+        _log.info("%s", text)
+        with suppress(OSError):
+            self._progress.start()
+
+
 @contextmanager
-def stage(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show that `label` is under way: a spinner with the time, and a bar once the yielded `advance(done, total)` is
-    called.
+def stage(label: str) -> Iterator[Stage]:
+    """Show that `label` is under way: a spinner with the time, and a bar once the yielded stage is called.
 
     The seconds it took go to the log.
     """
@@ -34,14 +60,10 @@ def stage(label: str) -> Iterator[Callable[[int, int], None]]:
     start = time.perf_counter()
     progress = Progress(*columns, console=_progress_console, transient=True, disable=not _progress_console.is_terminal)
     task = progress.add_task(label, total=None)
-
-    def advance(done: int, total: int) -> None:
-        progress.update(task, completed=done, total=total)
-
     with suppress(OSError):
         progress.start()
     try:
-        yield advance
+        yield Stage(progress, task)
     finally:
         # A terminal that has been closed must not turn a job that is told to stop into one that failed.
         with suppress(OSError):
@@ -53,11 +75,12 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
     """Print a table to standard output; all but the first column are aligned to the right."""
     console = Console()
     console = Console(width=max(console.width, _TABLE_WIDTH))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column, name in enumerate(header):
         table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
+    print_line(f"{title}\n")
     console.print(table)
 
 

@@ -1,9 +1,9 @@
-"""One job: load → Gram → factorise → each rank: cut, measure, keep, track."""
+"""One job: load → Gram → (search) → each rank: fit, measure, keep, track."""
 
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,26 @@ from edlae_sweeps.cells import (
     Cell,
     Factorised,
     Fitted,
+    Ground,
     cell_name,
     cell_params,
     cell_tags,
+    factorise,
     fit_rank,
+    largest,
     measure_cell,
     origin_tags,
+    stored_cell,
 )
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, load, load_gram, summarize
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
-from edlae_sweeps.methods import Rank
-from edlae_sweeps.outputs import check_disk, keep, save_model, write_context
-from edlae_sweeps.settings import Settings, check_against_data
+from edlae_sweeps.methods import Method, Rank
+from edlae_sweeps.outputs import check_disk, keep, save_model, tell_search, write_context
+from edlae_sweeps.plan import print_plan
+from edlae_sweeps.search import Search
+from edlae_sweeps.settings import Optuna, Settings, check_against_data, run_key
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Run, Store
 
 _log = logging.getLogger(__name__)
@@ -37,7 +43,7 @@ _BASE_BYTES = machine.GIB
 
 @dataclass(frozen=True)
 class Job:
-    """A job whose settings have been checked against its data and the machine."""
+    """A job whose settings have been checked against its data and the machine; `ranks` are still to be done."""
 
     settings: Settings
     data: Prepared
@@ -46,26 +52,33 @@ class Job:
     experiment: Experiment
 
     @property
-    def several(self) -> bool:
-        """Whether the ranks are nested runs below a parent, rather than one run."""
-        return len(self.ranks) > 1
+    def tuned(self) -> bool:
+        """Whether the parameters are searched for."""
+        return isinstance(self.settings.tune, Optuna)
+
+    @property
+    def parent(self) -> bool:
+        """Whether the cells are nested runs below that of the job, rather than the job's only run."""
+        return self.tuned or len(self.ranks) > 1
 
     def run(self) -> AbstractContextManager[Run]:
         """The run that stands for the whole job: that of its only cell, or the parent of its cells."""
         settings, data = self.settings, self.data
-        if not self.several:
-            return self.cell_run(self.ranks[0], None)
-        shown = f"[{','.join(map(str, self.ranks))}]"
-        name = f"{settings.method.name}-{len(self.ranks)}-ranks"
-        return self.experiment.run(name, {"kind": "job", **origin_tags(data)}, cell_params(settings, shown))
+        if not self.parent:
+            return self.cell_run(settings.method, self.ranks[0], False, None)
+        shown = f"[{','.join(map(str, self.ranks))}]" if len(self.ranks) > 1 else self.ranks[0]
+        name = f"{settings.method.name}-{'tune' if self.tuned else f'{len(self.ranks)}-ranks'}"
+        tags = {"kind": "job", **origin_tags(data)}
+        return self.experiment.run(name, tags, cell_params(settings, settings.method, shown))
 
-    def cell_run(self, rank: Rank, parent: Run | None) -> AbstractContextManager[Run]:
+    def cell_run(self, method: Method, rank: Rank, shared: bool, parent: Run | None) -> AbstractContextManager[Run]:
         """The run of one rank."""
-        tags = cell_tags(self.settings, self.data, rank, self.several)
-        return self.experiment.run(cell_name(self.settings, rank), tags, cell_params(self.settings, rank), parent)
+        tags = cell_tags(self.settings, self.data, rank, shared)
+        params = cell_params(self.settings, method, rank)
+        return self.experiment.run(cell_name(self.settings, rank), tags, params, parent)
 
 
-def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> list[Cell]:
+def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multirun: bool = False) -> list[Cell]:
     """Run one job and return its cells, which are also in `output` and in MLflow.
 
     `composed` (file name → text) is kept with each result. What a user can have got wrong is checked before the first
@@ -89,79 +102,143 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str]) -> li
     context = write_context(output, {**composed, "dataset.json": json.dumps(summary, indent=2)})
     record = DatasetRecord(settings.dataset.label, data.digest, json.dumps(summary))
     experiment = store.experiment(settings.dataset.label, record, context)
-    job = Job(settings, data, ranks, output, experiment)
+    tuned = isinstance(settings.tune, Optuna)
+    skip = settings.skip_finished if settings.skip_finished is not None else tuned or multirun
+    done = finished(settings, data, experiment) if skip or settings.dry_run else {}
+    for cell in done.values():
+        _log.info("%s is finished already: test nDCG@100 %.4f", cell.name, cell.metrics["test/ndcg_100"])
+    if settings.dry_run:
+        pending = Search(settings, data, experiment).pending() if tuned else 0
+        print_plan(settings, data, done, pending, memory_needed(settings, ranks, data))
+        return []
+    job = Job(settings, data, tuple(rank for rank in ranks if rank not in done), output, experiment)
+    if job.ranks:
+        done |= dict(zip(job.ranks, _compute(job, data_dir), strict=True))
+    return [done[rank] for rank in ranks]
+
+
+def finished(settings: Settings, data: Prepared, experiment: Experiment) -> dict[Rank, Cell]:
+    """The cells of this job that the store has already: those with the same run key."""
+    found = {}
+    for rank in settings.ranks():
+        runs = experiment.find(f"tags.kind = 'cell' and tags.run_key = '{run_key(settings, data, rank)}'")
+        if runs:
+            found[rank] = stored_cell(runs[-1])
+    return found
+
+
+def _compute(job: Job, data_dir: Path) -> list[Cell]:
+    """The cells of the ranks that are to be done."""
+    if not job.tuned:
+        with job.run() as run:
+            ground = prepare_ground(job, data_dir)
+            groups = [(job.settings.method, job.ranks)]
+            return finish_ranks(job, ground, groups, run, None)
+    search = Search(job.settings, job.data, job.experiment)
+    if search.seen:
+        _log.info("%d evaluations are there already, of %d", len(search.seen), search.total)
+    elif others := search.others():
+        _log.info(
+            "this is another search than %d evaluations of %s that the store has", others, job.settings.method.name
+        )
     with job.run() as run:
-        return finish_ranks(job, factorise(job, data_dir), run)
+        ground = prepare_ground(job, data_dir)
+        with stage(f"tune {job.settings.method.name}") as progress:
+            search.run(ground, run, progress)
+        return finish_ranks(job, ground, _best_groups(search, job.ranks), run, search)
+
+
+def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method, tuple[Rank, ...]]]:
+    """The best parameters of each rank; ranks with the same ones share a factorisation."""
+    groups: dict[tuple[float, ...], list[Rank]] = {}
+    for rank in ranks:
+        groups.setdefault(tuple(search.best(rank).point.values()), []).append(rank)
+    return [(search.method_at(search.best(group[0]).point), tuple(group)) for group in groups.values()]
 
 
 def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
     """Raise ConfigError when the estimated peak exceeds the memory left to this process, by cgroups too."""
-    itemsize = 4 if settings.dtype.value == "float32" else 8
-    needed = _BASE_BYTES + settings.method.peak_bytes(data.n_items, _largest(ranks), itemsize)
+    needed = memory_needed(settings, ranks, data)
     available = machine.available_memory()
     if needed > available:
+        wide = settings.dtype.value == "float64"
         raise ConfigError(
             f"rank={settings.rank} on {data.n_items} items in {settings.dtype.value} needs about "
             f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller "
-            f"rank{', dtype=float32' if itemsize == 8 else ''} or a higher dataset.min_item_events, or free some memory"
+            f"rank{', dtype=float32' if wide else ''} or a higher dataset.min_item_events, or free some memory"
         )
 
 
-def factorise(job: Job, data_dir: Path) -> Factorised:
-    """Gram matrix, popularity baseline, and the method's own O(n³) step, each timed alone."""
-    settings, data, method = job.settings, job.data, job.settings.method
-    seconds = {}
+def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> int:
+    """Estimated peak of the process in bytes."""
+    itemsize = 4 if settings.dtype.value == "float32" else 8
+    return _BASE_BYTES + settings.method.peak_bytes(data.n_items, largest(ranks), itemsize)
+
+
+def prepare_ground(job: Job, data_dir: Path) -> Ground:
+    """Gram matrix and popularity baseline."""
     start = time.perf_counter()
     with stage("Gram matrix") as advance:
-        gram = load_gram(data, settings.dtype.value, data_dir, advance)
-    seconds["gram_seconds"] = time.perf_counter() - start
+        gram = load_gram(job.data, job.settings.dtype.value, data_dir, advance)
+    seconds = {"gram_seconds": time.perf_counter() - start}
     with stage("popularity baseline") as advance:
-        baseline = evaluate(Popularity(gram.diagonal().copy()), data.test, advance).summary()
-    largest = _largest(job.ranks)
-    with stage(f"factorise {method.name}{f' to rank {largest}' if largest else ''}"):
-        start = time.perf_counter()
-        penalty = method.penalty(gram)
-        state = method.factorise(gram, penalty, largest)
-        seconds["factorise_seconds"] = time.perf_counter() - start
-    return Factorised(gram, penalty, state, baseline, seconds, shared=job.several)
+        baseline = evaluate(Popularity(gram.diagonal().copy()), job.data.test, advance).summary()
+    return Ground(gram, baseline, seconds)
 
 
-def finish_ranks(job: Job, factorised: Factorised, run: Run) -> list[Cell]:
-    """Measure each rank, keep it on disk, then track it: in `run`, or below it if there are several.
+def finish_ranks(
+    job: Job, ground: Ground, groups: Iterable[tuple[Method, tuple[Rank, ...]]], run: Run, search: Search | None
+) -> list[Cell]:
+    """Fit and measure each rank, keep it on disk, then track it: in `run`, or below it if that is a job's.
 
-    When the tracking store goes away, the remaining ranks, which cost little by now, are still measured and kept.
+    When the tracking store goes away, the remaining ranks are still measured and kept.
     """
-    cells: list[Cell] = []
+    cells: dict[Rank, Cell] = {}
     unreachable: TrackingError | None = None
-    for rank in job.ranks:
-        name = cell_name(job.settings, rank)
-        fitted = _fit(job.settings, factorised, rank, name)
-        with stage(f"evaluate {name}") as advance:
-            cell, per_user = measure_cell(job.settings, job.data, factorised, rank, fitted, advance)
-        folder = job.output / name if job.several else job.output
-        files = keep(cell, per_user, fitted.model, folder)
-        if job.settings.save_model:
-            files.append(save_model(fitted.model, job.data, folder))
-        cells.append(cell)
-        metrics = cell.metrics
-        _log.info("%s: test nDCG@100 %.4f ± %.4f", name, metrics["test/ndcg_100"], metrics["test/ndcg_100_se"])
-        if unreachable:
-            continue
-        try:
-            with job.cell_run(rank, run) if job.several else nullcontext(run) as tracked:
-                tracked.log(metrics, cell.outcome, files, cell.history)
-        except TrackingError as error:
-            unreachable = error
+    for method, ranks in groups:
+        low = largest(ranks)
+        with stage(f"factorise {method.name}{f' to rank {low}' if low else ''}"):
+            factorised = factorise(method, ground.gram, ranks)
+        for rank in ranks:
+            cells[rank], files = _finish_rank(job, ground, factorised, rank, search)
+            if unreachable:
+                continue
+            try:
+                below = job.cell_run(method, rank, factorised.shared, run) if job.parent else nullcontext(run)
+                with below as tracked:
+                    tracked.log(cells[rank].metrics, cells[rank].outcome, files, cells[rank].history)
+            except TrackingError as error:
+                unreachable = error
     if unreachable:
         raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
-    return cells
+    return [cells[rank] for rank in job.ranks]
 
 
-def _fit(settings: Settings, factorised: Factorised, rank: Rank, name: str) -> Fitted:
-    if settings.method.nested:
-        return fit_rank(settings, factorised, rank, None)
+def _finish_rank(
+    job: Job, ground: Ground, factorised: Factorised, rank: Rank, search: Search | None
+) -> tuple[Cell, list[Path]]:
+    """One rank, and its files in the output folder of the job or below it."""
+    name = cell_name(job.settings, rank)
+    fitted = _fit(factorised, rank, name)
+    with stage(f"evaluate {name}") as advance:
+        cell, per_user = measure_cell(job.settings, job.data, ground, factorised, rank, fitted, advance)
+    folder = job.output / name if job.parent else job.output
+    if search is not None:
+        cell.metrics["tune/evaluations"] = float(len(search.table(rank)))
+    files = keep(cell, per_user, fitted.model, folder)
+    if search is not None:
+        cell.outcome.update(tell_search(search, rank, folder, files))
+    if job.settings.save_model:
+        files.append(save_model(fitted.model, job.data, folder))
+    _log.info("%s: test nDCG@100 %.4f ± %.4f", name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"])
+    return cell, files
+
+
+def _fit(factorised: Factorised, rank: Rank, name: str) -> Fitted:
+    if factorised.method.nested:
+        return fit_rank(factorised, rank, None)
     with stage(f"fit {name}") as advance:
-        return fit_rank(settings, factorised, rank, advance)
+        return fit_rank(factorised, rank, advance)
 
 
 def _tell(summary: Mapping[str, Any]) -> None:
@@ -174,7 +251,3 @@ def _tell(summary: Mapping[str, Any]) -> None:
     for name in ("items_per_user", "users_per_item"):
         quantiles = ", ".join(f"{value:,.0f} ({level})" for level, value in summary[name].items())
         _log.info("%s: %s", name.replace("_per_", " per "), quantiles)
-
-
-def _largest(ranks: Sequence[Rank]) -> int:
-    return max([0, *(rank for rank in ranks if rank != "full")])

@@ -1,6 +1,9 @@
 """The files that a job leaves in its output folder, each whole or not there."""
 
+import csv
+import io
 import json
+import logging
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,9 +19,13 @@ from edlae_sweeps.datasets import Prepared, write_arrays
 from edlae_sweeps.errors import ConfigError, DataError
 from edlae_sweeps.evaluation import PerUser, diagonal
 from edlae_sweeps.methods import LowRank, Model, Rank
+from edlae_sweeps.plots import plot_history, plot_landscape
+from edlae_sweeps.search import Search
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.tuning import at_border
 
 _SETTING = "tracking.dir"
+_log = logging.getLogger(__name__)
 
 
 def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
@@ -46,6 +53,32 @@ def save_model(model: Model, data: Prepared, folder: Path) -> Path:
     path = folder / "model.npz"
     write_arrays(path, {**model.arrays(), "items": data.item_names}, _SETTING)
     return path
+
+
+def tell_search(search: Search, rank: Rank, folder: Path, files: list[Path]) -> dict[str, str]:
+    """Write the evaluations that count for a rank, as a table and as pictures, and add them to `files`.
+
+    A best value on the border of its range is warned of; it is the tag that is returned.
+    """
+    rows, metric = search.table(rank), search.tune.metric.value
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files += _write_texts(folder, {"evaluations.csv": buffer.getvalue().rstrip("\n")})
+    title = f"{search.settings.dataset.label}, {search.settings.method.name}, rank {rank}"
+    scales = {name: ends.log for name, ends in search.space.items()}
+    plot_landscape(rows, scales, metric, title, folder / "landscape.png")
+    plot_history(rows, metric, title, folder / "history.png")
+    files += [folder / "landscape.png", folder / "history.png"]
+    border = at_border(search.space, search.best(rank).point)
+    for name in border:
+        ends = search.space[name]
+        _log.warning(
+            "rank %s: the best %s = %.4g lies on the border of method.search.%s=[%g,%g]: widen it",
+            rank, name, search.best(rank).point[name], name, ends.low, ends.high,
+        )  # fmt: skip
+    return {"border": ",".join(border)} if border else {}
 
 
 def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:

@@ -1,11 +1,13 @@
 """The whole specification of a run as plain dataclasses: the schema that the configuration is composed into."""
 
+import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any
+from enum import Enum, StrEnum
+from typing import Any, ClassVar
 
 from edlae_sweeps.datasets import DatasetSettings, Prepared
 from edlae_sweeps.errors import ConfigError
@@ -43,16 +45,94 @@ class Tracking:
             )
 
 
+class Sampler(StrEnum):
+    """How the points of a search are chosen."""
+
+    tpe = "tpe"
+    random = "random"
+    grid = "grid"
+
+
+class Objective(StrEnum):
+    """The validation metric that is maximised."""
+
+    ndcg_100 = "ndcg_100"
+    recall_20 = "recall_20"
+    recall_50 = "recall_50"
+
+
+# What a failing job of a multirun does to those after it. One of its names is a keyword.
+OnError = StrEnum("OnError", ["continue", "stop"])
+
+
+@dataclass
+class Tune:
+    """Whether parameters are searched for."""
+
+    name: ClassVar[str]
+
+    def check(self) -> None:
+        """Raise ConfigError for a setting outside its range."""
+
+
+@dataclass
+class Off(Tune):
+    """The parameters are those that are set."""
+
+    name: ClassVar[str] = "off"
+
+
+@dataclass
+class Optuna(Tune):
+    """For each rank the best of `n_trials` points, by a validation metric."""
+
+    name: ClassVar[str] = "optuna"
+
+    n_trials: int
+    sampler: Sampler
+    grid_points: int
+    timeout: float | None
+    metric: Objective
+    seed: int
+    start: str | None
+
+    def check(self) -> None:
+        for key in ("n_trials", "grid_points"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"tune.{key}={getattr(self, key)}: choose 1 or more")
+        if self.timeout is not None and not 0 < self.timeout < math.inf:
+            raise ConfigError(f"tune.timeout={self.timeout}: choose a number of seconds above 0, or null")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"tune.seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
+
+
+# The registry: the name in `tune=NAME` → its settings.
+TUNES: dict[str, type[Tune]] = {kind.name: kind for kind in (Off, Optuna)}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where one parameter is searched: evenly between `low` and `high`, or between their logarithms."""
+
+    low: float
+    high: float
+    log: bool
+
+
 @dataclass
 class Settings:
     """One job: a method on a data set, at one rank or several. conf/ sets and documents every key."""
 
     dataset: DatasetSettings
     method: Method
+    tune: Tune
     rank: Any
     dtype: DType
     seed: int
     save_model: bool
+    skip_finished: bool | None
+    dry_run: bool
+    on_error: OnError
     data_dir: str
     tracking: Tracking
 
@@ -67,6 +147,31 @@ class Settings:
         if not self.data_dir:
             raise ConfigError("data_dir is empty: name a folder, or leave it out for your cache folder")
         self.tracking.check()
+        self.tune.check()
+        if isinstance(self.tune, Optuna) and not self.space():
+            raise ConfigError(
+                f"tune=optuna: method={self.method.name} has nothing to search; give a range, such as "
+                "'method.search.l2=[1,100]', or choose tune=off"
+            )
+
+    def space(self) -> dict[str, Range]:
+        """The ranges of `method.search`, ConfigError where they make no sense; nulls are left as they are set."""
+        found = {}
+        for name, ends in self.method.search.items():
+            if not isinstance(getattr(self.method, name, None), float):
+                raise ConfigError(f"method.search.{name}: {self.method.name} has no such parameter to search")
+            if ends is None:
+                continue
+            pair = list(ends) if isinstance(ends, Sequence) and not isinstance(ends, str) else []
+            numbers = [float(end) for end in pair if isinstance(end, int | float) and not isinstance(end, bool)]
+            log = name in self.method.log_scale
+            if len(pair) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
+                least = "above 0 and " if log else ""
+                raise ConfigError(f"method.search.{name}={ends}: choose [low,high], low {least}below high, or null")
+            for number in numbers:
+                dataclasses.replace(self.method, **dict[str, Any]({name: number})).check()
+            found[name] = Range(numbers[0], numbers[1], log)
+        return found
 
     def ranks(self) -> tuple[Rank, ...]:
         """The ranks of `rank`, each once, ascending, `full` last."""
@@ -104,9 +209,36 @@ def run_key(settings: Settings, data: Prepared, rank: Rank) -> str:
         "results_version": RESULTS_VERSION,
         "data": data.digest,
         "method": settings.method.name,
-        "method_settings": asdict(settings.method),
+        "method_settings": settings.method.params(),
         "rank": rank,
         "dtype": settings.dtype.value,
         "seed": settings.seed,
     }
+    if isinstance(settings.tune, Optuna):
+        # A tuned rank has seen the points of all others.
+        determinants |= {"study": study_key(settings, data), "n_trials": settings.tune.n_trials}
+    return _hash(determinants)
+
+
+def study_key(settings: Settings, data: Prepared) -> str:
+    """Hash of all that determines which points a search takes and what they give, but not how many of them."""
+    tune = settings.tune
+    assert isinstance(tune, Optuna)  # noqa: S101 - the caller's business
+    return _hash(
+        {
+            "results_version": RESULTS_VERSION,
+            "data": data.digest,
+            "method": settings.method.name,
+            "start": settings.method.params(),
+            "space": {name: asdict(ends) for name, ends in settings.space().items()},
+            "ranks": settings.ranks(),
+            "dtype": settings.dtype.value,
+            "seed": settings.seed,
+            "sampler": [tune.sampler, tune.grid_points if tune.sampler == Sampler.grid else 0, tune.seed, tune.metric],
+            "start_run": tune.start,
+        }
+    )
+
+
+def _hash(determinants: object) -> str:
     return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()[:32]

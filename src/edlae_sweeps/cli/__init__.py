@@ -24,7 +24,7 @@ from edlae_sweeps.cli.summary import print_summary
 from edlae_sweeps.console import print_error
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.experiment import run_job
-from edlae_sweeps.settings import Settings
+from edlae_sweeps.settings import OnError, Settings
 from edlae_sweeps.tracking import redacted
 
 _USER_ERROR = 2
@@ -124,7 +124,7 @@ def _task(config: DictConfig) -> None:
         # A tracking URI may carry a password.
         texts = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
         composed = {name: redacted(text) for name, text in texts.items()}
-        cells = run_job(settings, Path(hydra_config.runtime.output_dir), composed)
+        cells = run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun)
     except EdlaeSweepsError as error:
         if not multirun:
             _end(str(error), _USER_ERROR)
@@ -134,6 +134,10 @@ def _task(config: DictConfig) -> None:
         name = hydra_config.job.override_dirname
         print_error(f"error: job {hydra_config.job.num} ({name}): {error}")
         _failed.append(name)
+        if config.on_error == OnError.stop:
+            _end(f"stopped after a failed job: {name}", _USER_ERROR)
+        return
+    if not cells:
         return
     if here:
         _finished.append((settings, cells))

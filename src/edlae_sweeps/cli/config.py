@@ -14,7 +14,7 @@ from edlae_sweeps.cli.keys import documentation
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import Settings
+from edlae_sweeps.settings import TUNES, Settings
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -33,13 +33,15 @@ def register() -> None:
         store.store(group="schema/dataset", name=name, node=dataset)
     for name, method in METHODS.items():
         store.store(group="schema/method", name=name, node=method)
+    for name, tune in TUNES.items():
+        store.store(group="schema/tune", name=name, node=tune)
     OmegaConf.register_new_resolver("user_cache_dir", lambda: platformdirs.user_cache_dir("edlae_sweeps"), replace=True)
     OmegaConf.register_new_resolver("key_documentation", lambda: documentation(conf_dir()), replace=True)
 
 
 def typed(config: DictConfig) -> Settings:
     """Typed settings of a composed configuration; ConfigError for a key that is missing, wrong or unknown."""
-    nested = [(config[name], f"{name}.") for name in ("dataset", "method", "tracking") if name in config]
+    nested = [(config[name], f"{name}.") for name in ("dataset", "method", "tune", "tracking") if name in config]
     for node, prefix in [(config, ""), *nested]:
         schema: Any = OmegaConf.get_type(node)
         known = {field.name for field in fields(schema)}

@@ -121,6 +121,8 @@ class DatasetSettings(ABC):
     split_seed: int
     # Start values of the methods at this data set's scale: method → key → value.
     start: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
+    # Parameter → [low, high] to search between, at this data set's scale.
+    search: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     published: ClassVar[Published | None] = None
 

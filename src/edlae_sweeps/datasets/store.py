@@ -41,7 +41,9 @@ def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = No
         return _pack(prepared)
 
     split = {
-        field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.name != "start"
+        field.name: getattr(settings, field.name)
+        for field in dataclasses.fields(settings)
+        if field.name not in ("start", "search")
     }
     key = json.dumps([_FORMAT, settings.label, settings.content_digest(data_dir), split], sort_keys=True, default=str)
     path = data_dir / "prepared" / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"

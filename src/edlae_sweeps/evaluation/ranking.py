@@ -1,6 +1,6 @@
 """Ranking of held-out users in batches: the metrics of one model in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
+from edlae_sweeps.methods import LowRank
 
 # Bytes of one batch of scores. Its copy for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
@@ -76,11 +77,47 @@ def evaluate(model: Scorer, held_out: HeldOut, advance: Callable[[int, int], Non
     return PerUser(counted + held_out.first_user, *values)
 
 
+def evaluate_nested(
+    model: LowRank, ranks: Sequence[int], held_out: HeldOut, advance: Callable[[int, int], None] | None = None
+) -> dict[int, PerUser]:
+    """`evaluate` for every rank of a model whose first k columns are rank k, in one pass over the users.
+
+    `ranks` ascend, and the last is that of the model. Scores of a rank are those of the rank before and one product of
+    the columns between: together one product of the largest rank, and a selection of the best items each.
+    """
+    counted = np.flatnonzero(np.diff(held_out.targets.indptr))
+    batch = max(1, _BATCH_BYTES // (8 * held_out.targets.shape[1]))
+    columns: dict[int, list[NDArray[np.float64]]] = {rank: [] for rank in ranks}
+    for start in range(0, len(counted), batch):
+        rows = counted[start : start + batch]
+        fold_in, targets = held_out.fold_in[rows], held_out.targets[rows]
+        hidden = fold_in @ model.U
+        if not np.isfinite(hidden.sum(dtype=np.float64)):
+            raise SolverError("the model gives scores that are not finite")
+        scores = np.zeros(targets.shape, dtype=hidden.dtype)
+        # What is masked stays so, whatever is added.
+        scores[fold_in.nonzero()] = -np.inf
+        done = 0
+        for rank in ranks:
+            scores += hidden[:, done:rank] @ model.V[:, done:rank].T
+            columns[rank].append(_metrics_of(scores, targets))
+            done = rank
+        if advance is not None:
+            advance(min(start + batch, len(counted)), len(counted))
+    users = counted + held_out.first_user
+    return {rank: PerUser(users, *np.concatenate(found, axis=1)) for rank, found in columns.items()}
+
+
 def _batch_metrics(model: Scorer, fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
     scores = model.scores(fold_in)
     if not np.isfinite(scores.sum(dtype=np.float64)):
         raise SolverError("the model gives scores that are not finite")
     scores[fold_in.nonzero()] = -np.inf
+    return _metrics_of(scores, targets)
+
+
+def _metrics_of(scores: NDArray[Any], targets: csr_array) -> NDArray[np.float64]:
+    """The metrics (3, users) of masked scores (users, n)."""
     top = top_items(scores, DEPTH)
     hits = np.take_along_axis(targets.toarray().astype(bool), top, axis=1)
     wanted = np.diff(targets.indptr)

@@ -28,6 +28,11 @@ def leading_eigenpairs(m: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[A
     return values[::-1][:k].copy(), np.ascontiguousarray(vectors[:, ::-1][:, :k])
 
 
+def eigen_products(n: int, k: int) -> float:
+    """Estimated time of `leading_eigenpairs` in products of n×n×n: as measured at n = 5,418 in float32 on two cores."""
+    return 2.9 + 8 * k / n if k <= _SUBSET_FRACTION * n else 5.9
+
+
 def eigen_workspace(n: int, k: int, itemsize: int) -> int:
     """Bytes that `leading_eigenpairs` takes at most beside M, for its results and the workspace of LAPACK."""
     if k <= _SUBSET_FRACTION * n:

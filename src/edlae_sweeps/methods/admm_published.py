@@ -56,6 +56,9 @@ class AdmmPublished(AdmmSettings):
             GU = gram @ U
             yield U, V, pair_fit(g, penalty, U, V, GU)
 
+    def epoch_products(self, n: int, k: int) -> float:
+        return 1.05 + 7 * k / n
+
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
         """G, A and the general inverse, which is taken in float64; or G, C, UVᵀ, GUVᵀ, and n×k, k×k as in `admm`."""
         return max(2 * n * n * itemsize + 2 * n * n * 8, (4 * n * n + 7 * n * max_rank + 4 * max_rank**2) * itemsize)

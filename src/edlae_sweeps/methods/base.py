@@ -5,8 +5,8 @@ one rank from its result, or iterates to it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +19,11 @@ Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
 # advance(done, total), called as a long computation goes on.
 Advance = Callable[[int, int], None]
+
+
+def low_ranks(ranks: Sequence[Rank]) -> list[int]:
+    """The ranks that are numbers."""
+    return [rank for rank in ranks if rank != "full"]
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,13 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
+    # Parameters that are searched on a logarithmic scale.
+    log_scale: ClassVar[frozenset[str]] = frozenset({"l2", "omega"})
     # The method whose full-rank model `rank=full` is; None where there is no full rank.
     limit: ClassVar[str | None]
+
+    # Parameter → [low, high] to search between, or None to leave it as it is set.
+    search: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     @property
     def nested(self) -> bool:
@@ -114,8 +124,16 @@ class Method(ABC):
         """Estimated peak memory of both steps in bytes, the Gram matrix included."""
 
     @abstractmethod
+    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
+        """Estimated time of both steps for these ranks, in products of n×n×n: what a dry run tells."""
+
+    @abstractmethod
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""
+
+    def params(self) -> dict[str, Any]:
+        """What makes two models of the same data differ: every setting but where to search."""
+        return {name: value for name, value in asdict(self).items() if name != "search"}
 
     def check_rank(self, rank: Rank) -> None:
         """Raise ConfigError for a rank that this method does not have."""

@@ -1,5 +1,6 @@
 """Closed-form low-rank EDLAE: Algorithm 1 of Steck & Garcia (2021)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -8,8 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Advance, LowRank, Model, Rank, Vector
-from edlae_sweeps.methods.family import Family, Problem, approximate, row_blocks, solve_edlae
+from edlae_sweeps.methods.base import Advance, LowRank, Model, Rank, Vector, low_ranks
+from edlae_sweeps.methods.family import (
+    INVERSE_PRODUCTS,
+    Family,
+    Problem,
+    approximate,
+    approximation_products,
+    row_blocks,
+    solve_edlae,
+)
 from edlae_sweeps.methods.objective import row_sums
 
 
@@ -70,6 +79,12 @@ class Closed(Family):
             if advance is not None:
                 advance(done + 1, self.beta_iterations + 1)
         return LowRank(factors.U, factors.V)
+
+    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
+        if self.nested:
+            return super().cost(n, ranks)
+        steps = sum(approximation_products(n, rank) for rank in low_ranks(ranks))
+        return INVERSE_PRODUCTS + (self.beta_iterations + 1) * steps
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
         """As for the other members; `iterate` still has the last U, V when it takes the next step."""

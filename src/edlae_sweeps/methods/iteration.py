@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,8 +22,9 @@ from edlae_sweeps.methods.base import (
     Rank,
     TrainingFit,
     Vector,
+    low_ranks,
 )
-from edlae_sweeps.methods.family import Problem, solve_edlae
+from edlae_sweeps.methods.family import INVERSE_PRODUCTS, Problem, solve_edlae
 from edlae_sweeps.methods.penalty import check_penalty, penalty
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,13 @@ class Iterative(Method):
     @abstractmethod
     def iterates(self, state: Any, k: int) -> Iterator[Iterate]:
         """The iterate after each epoch, without end; SolverError when a step can't be computed."""
+
+    @abstractmethod
+    def epoch_products(self, n: int, k: int) -> float:
+        """Estimated time of an epoch in products of n×n×n."""
+
+    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
+        return INVERSE_PRODUCTS + self.epochs * sum(self.epoch_products(n, rank) for rank in low_ranks(ranks))
 
     def start(self, n: int, k: int, dtype: Any) -> NDArray[Any]:
         """A standard normal (n, k): its scale is a matter of the basis alone."""

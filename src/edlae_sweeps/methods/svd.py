@@ -1,5 +1,6 @@
 """The linear autoencoder without regularisation: the bound of the Proposition."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -7,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
-from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Vector
+from edlae_sweeps.linalg import eigen_products, eigen_workspace, leading_eigenpairs
+from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Vector, low_ranks
 
 
 @dataclass
@@ -41,6 +42,9 @@ class Svd(Method):
         self.check_rank(rank)
         V = state[:, :rank]
         return LowRank(V, V)
+
+    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
+        return eigen_products(n, max(low_ranks(ranks)))
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
         return 2 * n * n * itemsize + eigen_workspace(n, max_rank, itemsize)

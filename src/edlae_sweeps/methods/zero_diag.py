@@ -52,6 +52,9 @@ class ZeroDiag(Iterative):
             V -= eta.astype(V.dtype)[:, None] * S
             yield U, V, pair_fit(g, penalty, U, V, GU)
 
+    def epoch_products(self, n: int, k: int) -> float:
+        return 0.3 + 6 * k / n
+
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
         """G, B, the work array; n×k: Q, U, GU, S, V and the best U, V; and k×k, with its factors in float64."""
         k = max_rank

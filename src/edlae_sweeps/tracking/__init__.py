@@ -11,10 +11,10 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 from edlae_sweeps.tracking.opening import database_uri, redacted
 from edlae_sweeps.tracking.runs import DatasetRecord, Run
-from edlae_sweeps.tracking.store import Experiment, Store
+from edlae_sweeps.tracking.store import Experiment, Found, Store
 
 # What goes wrong in the store is raised, and shown in one line.
 logging.getLogger("mlflow").setLevel(logging.CRITICAL)
 logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
-__all__ = ["DatasetRecord", "Experiment", "Run", "Store", "database_uri", "redacted"]
+__all__ = ["DatasetRecord", "Experiment", "Found", "Run", "Store", "database_uri", "redacted"]

@@ -52,6 +52,15 @@ class Run:
             self._client.log_inputs(self.id, [_dataset_input(dataset)])
             self._upload(files)
 
+    def fill(self, params: Mapping[str, object], metrics: Sequence[tuple[str, float, int]]) -> None:
+        """Parameters and metrics (name, value, step) in as few requests as MLflow allows."""
+        now = int(time.time() * 1000)
+        logged = [Metric(key, value, now, step) for key, value, step in metrics]
+        with one_line_errors(self._uri):
+            self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
+            for start in range(0, len(logged), _MOST_METRICS):
+                self._client.log_batch(self.id, logged[start : start + _MOST_METRICS])
+
     def log(
         self,
         metrics: Mapping[str, float],

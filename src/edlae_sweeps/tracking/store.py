@@ -63,6 +63,17 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What the store holds of one run."""
+
+    id: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    name: str
+
+
+@dataclass(frozen=True)
 class Experiment:
     """Where the runs of one data set go."""
 
@@ -71,6 +82,44 @@ class Experiment:
     id: str
     dataset: DatasetRecord
     context: Sequence[Path]
+
+    def find(self, query: str) -> list[Found]:
+        """The finished runs that match an MLflow filter, oldest first."""
+        found: list[Found] = []
+        token: str | None = None
+        with one_line_errors(self.uri):
+            while True:
+                page = self.client.search_runs(
+                    [self.id],
+                    f"{query} and attributes.status = 'FINISHED'",
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token,
+                )
+                found += [
+                    Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
+                    for run in page
+                ]
+                token = page.token
+                if not token:
+                    return found
+
+    def get(self, run_id: str) -> Found:
+        """A run of this store by its id; TrackingError where there is none."""
+        with one_line_errors(self.uri):
+            run = self.client.get_run(run_id)
+        return Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
+
+    def record(
+        self,
+        name: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, object],
+        metrics: Sequence[tuple[str, float, int]],
+        parent: Run,
+    ) -> None:
+        """A run that is finished as it appears, of metrics (name, value, step): whole, or not among the finished."""
+        with live_run(self.client, self.uri, self.id, name, tags, parent) as run:
+            run.fill(params, metrics)
 
     @contextmanager
     def run(
