@@ -6,13 +6,15 @@ from conftest import DEBIAN, closed
 
 from edlae_sweeps.datasets import Debian
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.settings import DType, Settings, Tracking, check_against_data, run_key
+from edlae_sweeps.settings import DType, Off, OnError, Settings, Tracking, check_against_data, run_key
 
 
 def settings(**changes: object) -> Settings:
     values = {
-        "dataset": Debian(**DEBIAN), "method": closed(10.0, 0.1), "rank": 10, "dtype": DType.float32, "seed": 0,
-        "save_model": False, "data_dir": "data", "tracking": Tracking(None, "mlruns"),
+        "dataset": Debian(**DEBIAN), "method": closed(10.0, 0.1), "tune": Off(), "rank": 10,
+        "dtype": DType.float32, "seed": 0,
+        "save_model": False, "skip_finished": None,
+        "dry_run": False, "on_error": OnError.stop, "data_dir": "data", "tracking": Tracking(None, "mlruns"),
     }  # fmt: skip
     return Settings(**{**values, **changes})
 

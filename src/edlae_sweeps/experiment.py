@@ -138,9 +138,7 @@ def _compute(job: Job, data_dir: Path) -> list[Cell]:
     if search.seen:
         _log.info("%d evaluations are there already, of %d", len(search.seen), search.total)
     elif others := search.others():
-        _log.info(
-            "this is another search than %d evaluations of %s that the store has", others, job.settings.method.name
-        )
+        _log.info("a new search: %d evaluations in the store have other data, ranges or settings", others)
     with job.run() as run:
         ground = prepare_ground(job, data_dir)
         with stage(f"tune {job.settings.method.name}") as progress:

@@ -13,7 +13,7 @@ from typing import Any
 from edlae_sweeps.cells import Ground, factorise, largest, origin_tags
 from edlae_sweeps.console import Stage
 from edlae_sweeps.datasets import Prepared
-from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.errors import ConfigError, SolverError, TrackingError
 from edlae_sweeps.evaluation import evaluate, evaluate_nested
 from edlae_sweeps.methods import LowRank, Method, Rank
 from edlae_sweeps.settings import Optuna, Settings, study_key
@@ -65,7 +65,8 @@ class Search:
                 rank, seen = ranks[number % len(ranks)], self._of(ranks)
                 point = next_point(self.space, self.tune, rank, seen, self._first(ranks))
                 late = self.tune.timeout is not None and time.perf_counter() - start > self.tune.timeout
-                if point is None or late:
+                # A rank without any evaluation has no result.
+                if point is None or (late and seen):
                     break
                 evaluation = self._evaluate(ground, ranks, rank, point)
                 self._record(evaluation, job)
@@ -198,7 +199,10 @@ def _start_point(settings: Settings, experiment: Experiment) -> Point:
     names = list(settings.space())
     start = {name: float(getattr(settings.method, name)) for name in names}
     if isinstance(settings.tune, Optuna) and settings.tune.start:
-        run = experiment.get(settings.tune.start)
+        try:
+            run = experiment.get(settings.tune.start)
+        except TrackingError as error:
+            raise ConfigError(f"tune.start={settings.tune.start}: the store has no such run") from error
         found = {name: float(run.params[name]) for name in names if name in run.params}
         if not found:
             raise ConfigError(

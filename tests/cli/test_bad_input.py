@@ -82,6 +82,19 @@ def statuses(folder: Path) -> list[str]:
         ("method=admm_published rank=full", ["rank=full", "admm_published has low ranks only"]),
         ("method.beta=max", ["method.beta", "max", "zero, column_max, iterate"]),
         ("method.beta_iterations=0", ["method.beta_iterations=0"]),
+        ("tune=optuna method.search.l2=[3,1]", ["method.search.l2=[3", "low"]),
+        ("tune=optuna method.search.l2=[0,1]", ["method.search.l2=[0", "low above 0"]),
+        ("tune=optuna method.search.dropout=[0,1]", ["method.dropout=1.0", "below 1"]),
+        ("tune=optuna method.search.dropout=3", ["method.search.dropout=3", "[low,high]"]),
+        ("tune=optuna +method.search.omega=[1,3]", ["method.search.omega", "no such parameter"]),
+        ("tune=optuna method.search.l2=null method.search.dropout=null", ["nothing to search", "tune=off"]),
+        ("tune=optuna method=svd rank=3", ["method=svd has nothing to search"]),
+        ("tune=optuna tune.n_trials=0", ["tune.n_trials=0"]),
+        ("tune=optuna tune.sampler=cma", ["tune.sampler", "cma", "tpe, random, grid"]),
+        ("tune=optuna tune.timeout=0", ["tune.timeout=0"]),
+        ("tune=optuna tune.metric=ndcg", ["tune.metric", "ndcg_100, recall_20, recall_50"]),
+        ("tune.n_trials=3", ["tune.n_trials", "no such key"]),
+        ("tune=optina", ["tune=optina", "nearest: optuna"]),
         ("save_model=maybe", ["save_model", "maybe"]),
         ("method=relaxed method.xi=2", ["method.xi=2", "from 0 (EDLAE) to 1"]),
         ("dtype=float16", ["dtype", "float16", "float32, float64"]),
@@ -151,6 +164,13 @@ def test_the_other_jobs_of_a_multirun_go_on(run: Run, tmp_path: Path):
     ]
     assert lines[-1] == "error: 2 job(s) failed: rank=0; rank=99999"
     assert statuses(tmp_path) == ["FINISHED"]
+
+
+def test_the_other_jobs_of_a_multirun_are_left_alone_where_that_is_asked_for(run: Run, tmp_path: Path):
+    status, lines = run("-m", "rank=0,10", "on_error=stop")
+    assert status == 2
+    assert lines[-1] == "error: stopped after a failed job: on_error=stop,rank=0"
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
 
 
 def test_help_explains_every_key(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):

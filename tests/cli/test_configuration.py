@@ -12,7 +12,7 @@ from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.cli.keys import documentation, read_keys
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import DType, Settings
+from edlae_sweeps.settings import TUNES, DType, Settings
 
 GROUPS = {path.name for path in conf_dir().iterdir() if path.is_dir()}
 
@@ -32,6 +32,7 @@ PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic"}
 
 def test_choices_are_named_as_the_code_they_configure():
     assert choices("method") == sorted(METHODS)
+    assert choices("tune") == sorted(TUNES)
     assert choices("dataset") == sorted([*DATASETS, *PRESETS])
 
 
@@ -79,7 +80,8 @@ def test_every_key_is_documented_with_an_example():
         for dataset in choices("dataset"):
             register()
             with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-                config = OmegaConf.to_container(compose("config", [f"method={method}", f"dataset={dataset}"]))
+                overrides = [f"method={method}", f"dataset={dataset}", "tune=optuna"]
+                config = OmegaConf.to_container(compose("config", overrides))
             for path in leaves(config):
                 key = documented.get(path)
                 assert key, f"{path} has no comment above it in conf/"
@@ -88,23 +90,26 @@ def test_every_key_is_documented_with_an_example():
                 assert f"{path}=" in text or f"{path}." in text, f"no example sets {path}"
 
 
+# A free mapping is one key.
+FREE = ("dataset.start", "dataset.search", "method.search")
+
+
 def leaves(config: dict, prefix: str = "") -> list[str]:
     found = []
     for name, value in config.items():
         path = prefix + name
-        # A free mapping is one key.
-        found += leaves(value, f"{path}.") if isinstance(value, dict) and path != "dataset.start" else [path]
+        found += leaves(value, f"{path}.") if isinstance(value, dict) and path not in FREE else [path]
     return found
 
 
 def test_settings_have_no_defaults_of_their_own_to_fall_out_of_step_with_conf():
-    for schema in (Settings, *METHODS.values(), *DATASETS.values()):
+    for schema in (Settings, *METHODS.values(), *DATASETS.values(), *TUNES.values()):
         with_default = [
             field.name
             for field in dataclasses.fields(schema)
             if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         ]
-        assert with_default in ([], ["start"])
+        assert with_default in ([], ["start", "search"], ["search"])
 
 
 def test_documentation_is_safe_in_a_template():

@@ -1,0 +1,78 @@
+"""A sweep that is stopped at many random moments, and started again, ends as one that was never stopped."""
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .conftest import all_runs, client, wait_until
+
+SWEEP = ("dataset=synthetic", "dataset.n_users=800", "dataset.n_items=150", "dataset.topics=5", "dtype=float64",
+         "dataset.heldout_users=150", "rank=[2,5,full]", "tune=optuna", "tune.n_trials=15")  # fmt: skip
+
+
+def finish(start, folder: Path) -> None:
+    _, err = (job := start(*SWEEP, folder=folder)).communicate(timeout=300)
+    assert job.returncode == 0, err
+
+
+def evaluations(folder: Path) -> list[dict]:
+    found = [run for run in all_runs(folder) if run.data.tags["kind"] == "evaluation" and run.info.status == "FINISHED"]
+    records = [json.loads(run.data.tags["record.0"]) for run in found]
+    return sorted(records, key=lambda record: record["number"])
+
+
+def cells(folder: Path) -> dict[str, tuple]:
+    found = [run for run in all_runs(folder) if run.data.tags["kind"] == "cell" and run.info.status == "FINISHED"]
+    assert not [name for name, count in Counter(run.info.run_name for run in found).items() if count > 1]
+    return {
+        run.info.run_name: (run.data.params["l2"], run.data.params["dropout"], run.data.metrics["test/ndcg_100"])
+        for run in found
+    }
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
+    moments = random.Random(0)
+    calm, stormy = tmp_path / "calm", tmp_path / "stormy"
+    calm.mkdir()
+    stormy.mkdir()
+    finish(start, calm)
+    expected = evaluations(calm)
+    assert len(expected) == 15
+
+    # Its database is there before it starts, so that looking into it can't get in the way of its creation.
+    (stormy / "mlruns").mkdir()
+    client(stormy).search_experiments()
+    stopped, before = 0, 0
+    while len(cells(stormy)) < 3:
+        assert stopped < 40
+        job = start(*SWEEP, folder=stormy)
+        # Somewhere in the search or in the cells after it.
+        wait_until(lambda job=job: job.poll() is not None or begun(stormy, job.pid))
+        time.sleep(moments.uniform(0, 1.5))
+        if job.poll() is None:
+            job.send_signal(moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+            stopped += 1
+        job.communicate(timeout=60)
+        # Nothing that was finished is lost, or done again.
+        done = len(evaluations(stormy))
+        assert done >= before
+        before = done
+    finish(start, stormy)
+    assert stopped >= 3
+
+    found = evaluations(stormy)
+    for record in (*expected, *found):
+        del record["seconds"]
+    assert found == expected
+    assert cells(stormy) == cells(calm)
+    assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
+
+
+def begun(folder: Path, pid: int) -> bool:
+    return any(run.data.tags["pid"] == str(pid) for run in all_runs(folder))

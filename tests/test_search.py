@@ -1,0 +1,255 @@
+"""The search of a job on a small made-up data set: what it shares, what it records, and how it goes on."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+
+from edlae_sweeps import experiment, search
+from edlae_sweeps.cli.config import conf_dir, register, typed
+from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.methods import Admm, Closed
+from edlae_sweeps.methods.family import Problem
+
+SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
+         "dataset.topics=5", "dataset.heldout_users=100", "tune=optuna", "dtype=float64")  # fmt: skip
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable:
+    """Run a job here, in a store of its own below the name that is given."""
+
+    def call(*overrides: str, store: str = "a") -> list:
+        register()
+        folder = tmp_path / store
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]))
+        output = folder / "hydra" / str(len(list((folder / "hydra").glob("*"))))
+        output.mkdir(parents=True)
+        return experiment.run_job(settings, output, {})
+
+    return call
+
+
+def runs(folder: Path, kind: str) -> list:
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiments = [found.experiment_id for found in client.search_experiments()]
+    found = client.search_runs(experiments, f"tags.kind = '{kind}'", order_by=["attributes.start_time ASC"])
+    assert {run.info.status for run in found} <= {"FINISHED"}
+    return list(found)
+
+
+def points(folder: Path) -> list[tuple]:
+    return [
+        (run.info.run_name, run.data.params["l2"], run.data.params["dropout"], run.data.params["asked_by"])
+        for run in runs(folder, "evaluation")
+    ]
+
+
+def values(cells: list) -> list[tuple]:
+    return [(cell.name, cell.params["l2"], cell.metrics["test/ndcg_100"]) for cell in cells]
+
+
+@pytest.fixture
+def factorisations(monkeypatch: pytest.MonkeyPatch) -> list:
+    """Every factorisation of the methods under test, by its (λ, p)."""
+    counted: list[tuple[float, float]] = []
+    for kind in (Closed, Admm):
+        original = kind.factorise
+
+        def counting(self, *args, original=original):
+            counted.append((self.l2, self.dropout))
+            return original(self, *args)
+
+        monkeypatch.setattr(kind, "factorise", counting)
+    return counted
+
+
+def test_nested_ranks_share_every_factorisation(job, tmp_path, factorisations):
+    cells = job("rank=[2,5,full]", "tune.n_trials=6")
+    found = runs(tmp_path / "a", "evaluation")
+    assert len(found) == 6
+    best = {(cell.params["l2"], cell.params["dropout"]) for cell in cells}
+    assert len(factorisations) == 6 + len(best)
+    # Ranks take turns to ask, and every record has a value for each.
+    assert [run.data.params["asked_by"] for run in found] == ["2", "5", "full"] * 2
+    client = MlflowClient(f"sqlite:///{tmp_path / 'a' / 'mlflow.db'}")
+    n_items = 60
+    for run in found:
+        steps = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "validation/ndcg_100")}
+        assert sorted(steps) == [2, 5, n_items]
+    # Each cell has the parameters that were best for its own rank.
+    for cell, step in zip(cells, (2, 5, n_items), strict=True):
+        by_run = {
+            (float(run.data.params["l2"]), float(run.data.params["dropout"])): {
+                m.step: m.value for m in client.get_metric_history(run.info.run_id, "validation/ndcg_100")
+            }[step]
+            for run in found
+        }
+        chosen = by_run[cell.params["l2"], cell.params["dropout"]]
+        assert chosen == max(by_run.values())
+        assert chosen == pytest.approx(cell.metrics["validation/ndcg_100"], abs=1e-9)
+        assert cell.metrics["tune/evaluations"] == 6
+
+
+def test_test_users_are_never_looked_at_by_a_search(job, monkeypatch):
+    seen = []
+    for name in ("evaluate", "evaluate_nested"):
+        original = getattr(search, name)
+
+        def watched(*args, original=original):
+            seen.append(args[-1])
+            return original(*args)
+
+        monkeypatch.setattr(search, name, watched)
+    original_load = experiment.load
+    loaded = []
+    monkeypatch.setattr(experiment, "load", lambda *args: loaded.append(original_load(*args)) or loaded[-1])
+    job("rank=[2,full]", "tune.n_trials=2")
+    assert len(seen) == 4
+    assert all(held_out is loaded[0].validation for held_out in seen)
+
+
+def test_a_larger_number_goes_on_where_the_smaller_ended(job, tmp_path):
+    job("rank=[2,5]", "tune.n_trials=4")
+    later = job("rank=[2,5]", "tune.n_trials=14")
+    at_once = job("rank=[2,5]", "tune.n_trials=14", store="b")
+    assert points(tmp_path / "a") == points(tmp_path / "b")
+    assert values(later) == values(at_once)
+
+
+def test_what_is_finished_is_not_computed_again(job, tmp_path, factorisations):
+    first = job("rank=[2,5]", "tune.n_trials=3")
+    del factorisations[:]
+    again = job("rank=[2,5]", "tune.n_trials=3")
+    assert factorisations == []
+    assert values(again) == values(first)
+    assert len(runs(tmp_path / "a", "cell")) == 2
+    assert len(runs(tmp_path / "a", "job")) == 1
+    job("rank=[2,5]", "tune.n_trials=3", "skip_finished=false")
+    assert len(factorisations) in (1, 2)
+    assert len(runs(tmp_path / "a", "evaluation")) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "method.search.l2=[1,50]",
+        "dataset.split_seed=1",
+        "tune.seed=1",
+        "method.l2=3",
+        "rank=[2,6]",
+        "tune.sampler=random",
+        "seed=1",
+    ],
+)
+def test_another_search_says_so_and_shares_nothing(job, tmp_path, caplog, change):
+    caplog.set_level("INFO")
+    job("rank=[2,5]", "tune.n_trials=2")
+    assert "a new search" not in caplog.text
+    job("rank=[2,5]", "tune.n_trials=2", change)
+    assert "a new search: 2 evaluations in the store have other data, ranges or settings" in caplog.text
+    assert len(runs(tmp_path / "a", "evaluation")) == 4
+
+
+def test_iterative_ranks_follow_one_another_and_share_inverses(job, tmp_path, factorisations):
+    cells = job("method=admm", "rank=[2,5]", "tune.n_trials=3", "method.epochs=3")
+    found = points(tmp_path / "a")
+    assert [asked_by for *_, asked_by in found] == ["2"] * 3 + ["5"] * 3
+    # Both begin at the start values, the second goes on with what was best for the first.
+    assert found[0][1:3] == found[3][1:3]
+    best = (str(cells[0].params["l2"]), str(cells[0].params["dropout"]))
+    assert found[4][1:3] == best or best == found[0][1:3]
+    search_alone = factorisations[: -len({tuple(cell.params[n] for n in ("l2", "dropout")) for cell in cells})]
+    assert len(search_alone) < 6
+    assert search_alone.count((cells[0].params["l2"], cells[0].params["dropout"])) <= 2
+
+
+def test_a_point_that_fails_is_recorded_and_the_search_goes_on(job, tmp_path, monkeypatch):
+    original = Closed.factorise
+
+    def fragile(self, gram, penalty, max_rank):
+        if self.dropout > 0.3:
+            raise SolverError("not this one")
+        return original(self, gram, penalty, max_rank)
+
+    monkeypatch.setattr(Closed, "factorise", fragile)
+    (cell,) = job("rank=3", "tune.n_trials=8", "method.dropout=0.5")
+    found = runs(tmp_path / "a", "evaluation")
+    assert len(found) == 8
+    assert found[0].data.tags["error"] == "not this one"
+    assert any("error" not in run.data.tags for run in found)
+    assert cell.params["dropout"] <= 0.3
+    monkeypatch.setattr(Closed, "factorise", lambda *_: (_ for _ in ()).throw(SolverError("never")))
+    with pytest.raises(SolverError, match="rank 4: none of 2 evaluations succeeded; the last: never"):
+        job("rank=4", "tune.n_trials=2")
+
+
+def test_the_table_and_the_pictures_of_a_cell(job, tmp_path):
+    (cell,) = job("rank=3", "tune.n_trials=3", "method.search.l2=[9.99,10.01]", "method.search.dropout=null")
+    (run,) = runs(tmp_path / "a", "cell")
+    uri = f"sqlite:///{tmp_path / 'a' / 'mlflow.db'}"
+    table = Path(download_artifacts(run_id=run.info.run_id, artifact_path="evaluations.csv", tracking_uri=uri))
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["number"] for row in rows] == ["0", "1", "2"]
+    assert max(float(row["ndcg_100"]) for row in rows) == pytest.approx(cell.metrics["validation/ndcg_100"])
+    assert "dropout" not in rows[0]
+    for name in ("landscape.png", "history.png"):
+        picture = Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=uri))
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_best_value_on_the_border_is_warned_of(job, tmp_path, caplog):
+    job("rank=3", "tune.n_trials=2", "tune.sampler=grid", "tune.grid_points=1", "method.l2=100", "method.dropout=0.7",
+        "method.search.l2=[100,101]", "method.search.dropout=[0,0.8]")  # fmt: skip
+    (run,) = runs(tmp_path / "a", "cell")
+    assert "l2" in run.data.tags["border"]
+    assert "rank 3: the best l2 = 100 lies on the border of method.search.l2=[100,101]: widen it" in caplog.text
+
+
+def test_a_start_taken_from_another_run(job, tmp_path):
+    (first,) = job("rank=3", "tune=off", "method.l2=77", "method.dropout=0.25")
+    (run,) = runs(tmp_path / "a", "cell")
+    job("rank=3", "tune.n_trials=1", f"tune.start={run.info.run_id}")
+    assert points(tmp_path / "a")[0][1:3] == ("77.0", "0.25")
+    assert first.params["l2"] == 77
+
+
+def test_a_start_that_is_no_run_or_has_no_such_parameters_is_refused(job, tmp_path):
+    with pytest.raises(ConfigError, match=r"tune\.start=abc: the store has no such run"):
+        job("rank=3", "tune.start=abc")
+    job("rank=3", "tune=off", "method=svd")
+    (run,) = runs(tmp_path / "a", "cell")
+    with pytest.raises(ConfigError, match="this run has none of the parameters l2, dropout"):
+        job("rank=3", f"tune.start={run.info.run_id}")
+
+
+def test_a_time_limit_still_gives_every_rank_a_result(job, tmp_path):
+    job("method=admm", "rank=[2,5]", "tune.n_trials=50", "tune.timeout=0.000001", "method.epochs=2")
+    assert [asked_by for *_, asked_by in points(tmp_path / "a")] == ["2", "5"]
+
+
+def test_a_dry_run_computes_nothing(job, tmp_path, capsys, monkeypatch):
+    job("rank=2", "tune.n_trials=2")
+    monkeypatch.setattr(Closed, "factorise", lambda *_: pytest.fail("computed"))
+    assert job("rank=2", "tune.n_trials=2", "dry_run=true") == []
+    assert job("rank=[2,5]", "tune.n_trials=3", "dry_run=true") == []
+    lines = capsys.readouterr().out.splitlines()
+    assert any("closed-k2" in line and "finished" in line for line in lines)
+    assert any("3 evaluations" in line and "GiB" in line for line in lines)
+    assert len(runs(tmp_path / "a", "job")) == 1
+
+
+def test_a_state_of_an_iterative_method_does_not_depend_on_the_rank():
+    # What the kept inverses rely on.
+    G = np.diag(np.arange(1.0, 6.0))
+    method = Admm(2.0, 0.1, 2, 0.0, 0, 10.0)
+    first, other = (method.factorise(G, method.penalty(G), rank) for rank in (0, 3))
+    assert isinstance(first, Problem)
+    assert np.array_equal(first.full.B, other.full.B)
