@@ -15,6 +15,7 @@ from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Admm, Closed
 from edlae_sweeps.methods.family import Problem
+from edlae_sweeps.settings import Settings
 
 SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
          "dataset.topics=5", "dataset.heldout_users=100", "tune=optuna", "dtype=float64")  # fmt: skip
@@ -28,7 +29,7 @@ def job(tmp_path: Path) -> Callable:
         register()
         folder = tmp_path / store
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]))
+            settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
         output = folder / "hydra" / str(len(list((folder / "hydra").glob("*"))))
         output.mkdir(parents=True)
         return experiment.run_job(settings, output, {})

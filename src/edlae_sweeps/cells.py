@@ -75,6 +75,13 @@ def factorise(method: Method, gram: NDArray[Any], ranks: Sequence[Rank]) -> Fact
     return Factorised(method, penalty, state, time.perf_counter() - start, len(ranks) > 1)
 
 
+def warm_up(dtype: str) -> None:
+    """Wake the threads of the linear algebra, so that the first fit that is timed finds them ready."""
+    a = np.eye(1024, dtype=dtype)
+    for _ in range(3):
+        a = a @ a
+
+
 def largest(ranks: Sequence[Rank]) -> int:
     """The largest low rank; 0 where there is `full` alone."""
     return max([0, *(rank for rank in ranks if rank != "full")])
@@ -183,6 +190,7 @@ def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> d
         "run_key": run_key(settings, data, rank),
         "shared": str(shared).lower(),
         # Whose full-rank model this is, where it is not the method's own.
+        **({"repeat": str(settings.repeat)} if settings.repeat else {}),
         **({"limit": limit} if rank == "full" and limit and limit != settings.method.name else {}),
         **origin_tags(data),
     }

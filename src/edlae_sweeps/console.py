@@ -80,7 +80,7 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
         table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    print_line(f"{title}\n")
+    print_line(title)
     console.print(table)
 
 

@@ -110,6 +110,18 @@ class Optuna(Tune):
 TUNES: dict[str, type[Tune]] = {kind.name: kind for kind in (Off, Optuna)}
 
 
+@dataclass
+class ReportSettings:
+    """What to report on: names of data sets, or None for all that the store has."""
+
+    datasets: list[str] | None
+    tracking: Tracking
+
+    def check(self) -> None:
+        """Raise ConfigError for a setting outside its range."""
+        self.tracking.check()
+
+
 @dataclass(frozen=True)
 class Range:
     """Where one parameter is searched: evenly between `low` and `high`, or between their logarithms."""
@@ -130,6 +142,7 @@ class Settings:
     dtype: DType
     seed: int
     save_model: bool
+    repeat: int | None
     skip_finished: bool | None
     dry_run: bool
     on_error: OnError
@@ -148,6 +161,8 @@ class Settings:
             raise ConfigError("data_dir is empty: name a folder, or leave it out for your cache folder")
         self.tracking.check()
         self.tune.check()
+        if self.repeat is not None and self.repeat < 1:
+            raise ConfigError(f"repeat={self.repeat}: choose 1 or more, or null")
         if isinstance(self.tune, Optuna) and not self.space():
             raise ConfigError(
                 f"tune=optuna: method={self.method.name} has nothing to search; give a range, such as "

@@ -20,7 +20,7 @@ GROUPS = {path.name for path in conf_dir().iterdir() if path.is_dir()}
 def settings(*overrides: str) -> Settings:
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(compose("config", list(overrides)))
+        return typed(compose("config", list(overrides)), Settings)
 
 
 def choices(group: str) -> list[str]:
@@ -113,7 +113,7 @@ def test_settings_have_no_defaults_of_their_own_to_fall_out_of_step_with_conf():
 
 
 def test_documentation_is_safe_in_a_template():
-    text = documentation(conf_dir())
+    text = documentation(conf_dir(), "config")
     assert "method=closed: Closed-form" in text
     assert "method=svd: " in text
     assert "every dataset: The keys" in text

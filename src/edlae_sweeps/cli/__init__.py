@@ -2,9 +2,11 @@
 
 import errno
 import io
+import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -21,13 +23,15 @@ from edlae_sweeps.cells import Cell
 from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.cli.failures import describe
 from edlae_sweeps.cli.summary import print_summary
-from edlae_sweeps.console import print_error
+from edlae_sweeps.console import print_error, print_line, stage
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.experiment import run_job
-from edlae_sweeps.settings import OnError, Settings
-from edlae_sweeps.tracking import redacted
+from edlae_sweeps.reporting import report as write_report
+from edlae_sweeps.settings import OnError, ReportSettings, Settings
+from edlae_sweeps.tracking import Store, redacted
 
 _USER_ERROR = 2
+_log = logging.getLogger(__name__)
 # What the jobs of this process left: the summary of a multirun comes after all of them.
 _finished: list[tuple[Settings, list[Cell]]] = []
 _failed: list[str] = []
@@ -46,6 +50,20 @@ class Stopped(KeyboardInterrupt):
 
 def main() -> None:
     """Run from the command line; the exit status is 0, 2 for a user's error, or 128 + the signal that stopped it."""
+    guarded("config", _task)
+    if _failed:
+        _end(f"{len(_failed)} job(s) failed: {'; '.join(_failed)}", _USER_ERROR)
+    _end()
+
+
+def report() -> None:
+    """The report from the command line; exit status as of `main`."""
+    guarded("report", _report)
+    _end()
+
+
+def guarded(config_name: str, task: Callable[[DictConfig], None]) -> None:
+    """Let Hydra compose a configuration and call `task`; what a user can have caused ends in one line."""
     # Hydra would exit by itself with a shortened traceback.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # A variable that is set to nothing is not set.
@@ -59,7 +77,7 @@ def main() -> None:
     _hear_signals()
     register()
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(_task)()
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
     except KeyboardInterrupt as stop:
         _end(
             f"stopped by {stop if isinstance(stop, Stopped) else 'Ctrl-C'}",
@@ -80,9 +98,6 @@ def main() -> None:
             raise
         remedy = "free some space, or choose a folder that can be written by tracking.dir or data_dir"
         _end(f"{error.filename or 'disk'}: {error.strerror}; {remedy}", _USER_ERROR)
-    if _failed:
-        _end(f"{len(_failed)} job(s) failed: {'; '.join(_failed)}", _USER_ERROR)
-    _end()
 
 
 def _end(error: str = "", status: int = 0) -> NoReturn:
@@ -120,7 +135,7 @@ def _task(config: DictConfig) -> None:
     if not here:
         _hear_signals()
     try:
-        settings = typed(config)
+        settings = typed(config, Settings)
         # A tracking URI may carry a password.
         texts = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
         composed = {name: redacted(text) for name, text in texts.items()}
@@ -143,3 +158,16 @@ def _task(config: DictConfig) -> None:
         _finished.append((settings, cells))
     else:
         print_summary([(settings, cells)])
+
+
+def _report(config: DictConfig) -> None:
+    """The report of each data set that is asked for, or that the store has."""
+    settings = typed(config, ReportSettings)
+    settings.check()
+    store = Store(settings.tracking.uri, Path(settings.tracking.dir))
+    for name in settings.datasets or store.existing():
+        with stage(f"report {name}") as advance:
+            done = write_report(store, name, Path(settings.tracking.dir) / "reports", advance)
+        for line in done.left_out:
+            _log.warning("%s: left out: %s", name, line)
+        print_line(f"{name}: {done.page}")

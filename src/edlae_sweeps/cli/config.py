@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import platformdirs
 from hydra.core.config_store import ConfigStore
@@ -14,8 +14,9 @@ from edlae_sweeps.cli.keys import documentation
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import TUNES, Settings
+from edlae_sweeps.settings import TUNES, ReportSettings, Settings
 
+T = TypeVar("T")
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -29,6 +30,7 @@ def register() -> None:
     """Make the schemas and the resolvers known that conf/ refers to. A schema is named as its choice in conf/."""
     store = ConfigStore.instance()
     store.store(group="schema", name="settings", node=Settings)
+    store.store(group="schema", name="report", node=ReportSettings)
     for name, dataset in DATASETS.items():
         store.store(group="schema/dataset", name=name, node=dataset)
     for name, method in METHODS.items():
@@ -36,11 +38,11 @@ def register() -> None:
     for name, tune in TUNES.items():
         store.store(group="schema/tune", name=name, node=tune)
     OmegaConf.register_new_resolver("user_cache_dir", lambda: platformdirs.user_cache_dir("edlae_sweeps"), replace=True)
-    OmegaConf.register_new_resolver("key_documentation", lambda: documentation(conf_dir()), replace=True)
+    OmegaConf.register_new_resolver("key_documentation", lambda name: documentation(conf_dir(), name), replace=True)
 
 
-def typed(config: DictConfig) -> Settings:
-    """Typed settings of a composed configuration; ConfigError for a key that is missing, wrong or unknown."""
+def typed(config: DictConfig, kind: type[T]) -> T:
+    """The composed configuration as settings of that kind; ConfigError for a key that is missing, wrong or unknown."""
     nested = [(config[name], f"{name}.") for name in ("dataset", "method", "tune", "tracking") if name in config]
     for node, prefix in [(config, ""), *nested]:
         schema: Any = OmegaConf.get_type(node)
@@ -50,6 +52,9 @@ def typed(config: DictConfig) -> Settings:
         if added := set(node) - known:
             raise ConfigError(unknown_key(f"{prefix}{min(added)}", conf_dir()))
     try:
-        return cast(Settings, OmegaConf.to_object(config))
+        settings = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise ConfigError(describe(error, conf_dir())) from error
+    # The configuration names its schema itself.
+    assert isinstance(settings, kind)  # noqa: S101
+    return settings

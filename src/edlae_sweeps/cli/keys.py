@@ -24,12 +24,17 @@ def read_keys(conf: Path) -> list[Key]:
     return [key for file in _files(conf) for key in _file_keys(file, conf)]
 
 
-def documentation(conf: Path) -> str:
-    """The text of `--help` on choices and keys, safe inside a string.Template."""
+def documentation(conf: Path, config: str) -> str:
+    """The text of `--help` on the choices and keys of an application, safe inside a string.Template.
+
+    `config` is the name of its configuration file; the groups are those of config.yaml.
+    """
     lines: list[str] = []
     keys = read_keys(conf)
     for path in _files(conf):
         file = path.relative_to(conf)
+        if file.stem != config and (config != "config" or not file.parent.name):
+            continue
         lines += [f"{_title(file)}: {_purpose(path)}", ""]
         for key in keys:
             if key.file == file:
@@ -44,7 +49,7 @@ def _files(conf: Path) -> list[Path]:
 def _title(file: Path) -> str:
     """How a file is chosen; one that begins with an underscore is part of every choice of its group."""
     if not file.parent.name:
-        return "every job"
+        return "every job" if file.stem == "config" else "report"
     return f"every {file.parent}" if file.stem.startswith("_") else f"{file.parent}={file.stem}"
 
 

@@ -51,7 +51,7 @@ def _row(cell: Cell) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else f"{value:.4g}"
 
 
 def _with_error(metrics: dict[str, float], name: str) -> str:

@@ -1,5 +1,14 @@
 """Pictures from plain tables; the only importer of matplotlib."""
 
+from edlae_sweeps.plots.report import Series, plot_curves, plot_diagonal, plot_epochs, plot_training
 from edlae_sweeps.plots.tuning import plot_history, plot_landscape
 
-__all__ = ["plot_history", "plot_landscape"]
+__all__ = [
+    "Series",
+    "plot_curves",
+    "plot_diagonal",
+    "plot_epochs",
+    "plot_history",
+    "plot_landscape",
+    "plot_training",
+]

@@ -8,6 +8,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A server that dies during a job costs seconds of retries, not mlflow's default of minutes; its results are on disk.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+# Progress is shown by console alone.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from edlae_sweeps.tracking.opening import database_uri, redacted
 from edlae_sweeps.tracking.runs import DatasetRecord, Run

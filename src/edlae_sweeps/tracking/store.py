@@ -36,6 +36,12 @@ class Store:
         """The experiment `name`, made where it is not there; its runs are of `dataset` and begin with `context`."""
         return Experiment(self._client, self.uri, self._experiment_id(name), dataset, context)
 
+    def existing(self) -> list[str]:
+        """The names of the experiments that are there, MLflow's own default left out."""
+        with one_line_errors(self.uri):
+            names = [experiment.name for experiment in self._client.search_experiments()]
+        return sorted(name for name in names if name != "Default")
+
     def _experiment_id(self, name: str) -> str:
         with one_line_errors(self.uri), self._lock:
             found = self._client.get_experiment_by_name(name)
@@ -108,6 +114,17 @@ class Experiment:
         with one_line_errors(self.uri):
             run = self.client.get_run(run_id)
         return Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
+
+    def history(self, run_id: str, metric: str) -> list[float]:
+        """The values of a metric by step, the one after the last epoch left out."""
+        with one_line_errors(self.uri):
+            found = self.client.get_metric_history(run_id, metric)
+        return [one.value for one in sorted(found, key=lambda one: one.step)][:-1]
+
+    def fetch(self, run_id: str, name: str, folder: Path) -> Path:
+        """A copy of an artifact in `folder`; TrackingError where it is gone."""
+        with one_line_errors(self.uri):
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
 
     def record(
         self,

@@ -1,0 +1,161 @@
+"""One data set's report: collect → tables and figures → page, in a folder and as artifacts of a run."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edlae_sweeps.errors import DataError
+from edlae_sweeps.plots import Series, plot_curves, plot_diagonal, plot_epochs, plot_training
+from edlae_sweeps.reporting.collect import Collected, Entry, collect
+from edlae_sweeps.reporting.curves import METRICS, accuracy_table, numbers_table
+from edlae_sweeps.reporting.page import Figure, page
+from edlae_sweeps.reporting.pairs import Pair, compare, load_arrays, pairs_table
+from edlae_sweeps.reporting.speedup import speedup_table, timings
+from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.tracking import DatasetRecord, Experiment, Store
+
+# Ranks of ADMM whose epochs are shown.
+_MOST_EPOCH_LINES = 6
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the report of a data set is, and what it had to leave out."""
+
+    page: Path
+    left_out: list[str]
+
+
+def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], None]) -> Report:
+    """Write the report of the data set `name` to `folder`/`name`; DataError where it has no finished cell."""
+    if name not in store.existing():
+        known = ", ".join(store.existing()) or "none"
+        raise DataError(f"datasets: the store has no runs of {name}; it has {known}")
+    experiment = store.experiment(name, DatasetRecord(name, "", "{}"), [])
+    collected = collect(experiment)
+    if not collected.best:
+        raise DataError(f"datasets: {name} has no finished cell yet; run python -m edlae_sweeps dataset={name} first")
+    target = folder / name
+    # Nothing of an earlier report is to be taken for this one's.
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        pairs = compare(collected, experiment, Path(temporary))
+        advance(1, 4)
+        found, machine, refused = timings(collected)
+        tables = {"accuracy": accuracy_table(collected), "pairs": pairs_table(collected, pairs)}
+        if found:
+            tables["speedup"] = speedup_table(found)
+        figures = _figures(name, collected, pairs, experiment, Path(temporary), target)
+    advance(2, 4)
+    files = [file for figure in figures for file in figure.files]
+    files += _write_tables({**tables, "numbers": numbers_table(collected)}, target)
+    left_out = [*collected.left_out, *refused]
+    path = target / "index.html"
+    path.write_text(page(name, collected, figures, list(tables.values()), machine, left_out), encoding="utf-8")
+    advance(3, 4)
+    params = {"dataset": name, "cells": len(collected.best)}
+    with experiment.run(f"report-{name}", {"kind": "report"}, params) as run:
+        run.log({"report/cells": float(len(collected.best))}, {}, [*files, path], {})
+    advance(4, 4)
+    return Report(path, left_out)
+
+
+def _figures(
+    name: str, collected: Collected, pairs: Sequence[Pair], experiment: Experiment, temporary: Path, target: Path
+) -> list[Figure]:
+    curves = {metric: _series(collected, f"test/{metric}") for metric in METRICS}
+    others = dict.fromkeys(pair.other for pair in pairs)
+    differences = [
+        Series(other, *zip(*((p.rank, p.difference, p.error) for p in pairs if p.other == other), strict=True))
+        for other in others
+    ]
+    found = [
+        Figure(
+            "Accuracy by rank",
+            "Test metrics over the rank of the model for each method, and the paired differences to the closed form.",
+            plot_curves(f"{name}: accuracy by rank", curves, differences, target / "figure1"),
+        ),
+        Figure(
+            "Fit to the training data",
+            "Squared error and objective over rank; no autoencoder of a rank can have less squared error than the SVD.",
+            plot_training(
+                f"{name}: training", _series(collected, "train/squared_error"), _series(collected, "train/objective"),
+                target / "training",
+            ),
+        ),
+    ]  # fmt: skip
+    if epochs := _epochs(collected, experiment):
+        files = plot_epochs(f"{name}: is ten epochs of ADMM enough?", epochs, target / "epochs")
+        found.append(Figure("ADMM by epoch", "Objective of ADMM over epochs and seconds for some ranks.", files))
+    low = [entry for entry in collected.of("closed") if entry.rank is not None]
+    if low:
+        on, off = ([entry.metrics[f"residual/{part}"] for entry in low] for part in ("diagonal", "off_diagonal"))
+        scatter = _diagonals(collected, experiment, temporary)
+        files = plot_diagonal(f"{name}: the diagonal", ([e.rank for e in low], on, off), scatter, target / "diagonal")
+        found.append(Figure("The diagonal", "Residual on and off the diagonal, and learned diagonals compared.", files))
+    return found
+
+
+def _series(collected: Collected, metric: str) -> list[Series]:
+    """A line a method, with the standard errors of a metric that has them."""
+    lines = []
+    for method in collected.methods:
+        cells = collected.of(method)
+        errors = [cell.metrics[f"{metric}_se"] for cell in cells] if f"{metric}_se" in cells[0].metrics else None
+        lines.append(Series(method, [cell.rank for cell in cells], [cell.metrics[metric] for cell in cells], errors))
+    return lines
+
+
+def _epochs(
+    collected: Collected, experiment: Experiment
+) -> dict[int, tuple[Sequence[float], Sequence[float], float | None]]:
+    """Seconds and objectives of ADMM by rank, and the closed form's objective where λ and p are the same."""
+    found: dict[int, tuple[Sequence[float], Sequence[float], float | None]] = {}
+    cells = [entry for entry in collected.of("admm") if entry.rank is not None]
+    for entry in cells[:: -(-len(cells) // _MOST_EPOCH_LINES) if cells else 1]:
+        seconds = experiment.history(entry.run.id, "time/elapsed_seconds")
+        objectives = experiment.history(entry.run.id, "train/objective")
+        # Its last value has no final one after it.
+        seconds = [*seconds, entry.metrics["time/elapsed_seconds"]][: len(objectives)]
+        closed = collected.at("closed", entry.rank)
+        same = closed is not None and all(_param(closed, key) == _param(entry, key) for key in ("l2", "dropout"))
+        found[entry.rank or 0] = (seconds, objectives, closed.metrics["train/objective"] if closed and same else None)
+    return found
+
+
+def _param(entry: Entry, name: str) -> float:
+    return float(entry.run.params[name])
+
+
+def _diagonals(
+    collected: Collected, experiment: Experiment, temporary: Path
+) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
+    """The diagonals of both methods at the middle rank that they share."""
+    both = [rank for rank in collected.ranks if rank and collected.at("closed", rank) and collected.at("admm", rank)]
+    if not both:
+        return None
+    rank = both[len(both) // 2]
+    values = []
+    for method in ("closed", "admm"):
+        entry = collected.at(method, rank)
+        assert entry is not None  # noqa: S101 - chosen so
+        values.append(load_arrays(experiment, entry, "diagonal.npz", temporary)["diagonal"])
+    return f"rank {rank}", values[0], values[1]
+
+
+def _write_tables(tables: Mapping[str, Table], target: Path) -> list[Path]:
+    files = []
+    for name, table in tables.items():
+        for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
+            # Numbers in full precision are for programs.
+            if name == "numbers" and suffix != "csv":
+                continue
+            files.append(target / f"{name}.{suffix}")
+            files[-1].write_text(text, encoding="utf-8")
+    return files
