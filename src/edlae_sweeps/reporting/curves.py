@@ -1,7 +1,11 @@
 """Accuracy and training error over rank."""
 
+import json
+from pathlib import Path
+
 from edlae_sweeps.reporting.collect import Collected, Entry
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.tracking import Experiment
 
 METRICS = ("ndcg_100", "recall_20", "recall_50")
 
@@ -29,6 +33,20 @@ def numbers_table(collected: Collected) -> Table:
         params = (_param(entry, "l2"), _param(entry, "dropout"))
         rows.append((entry.method, entry.shown_rank, *params, *values, entry.run.tags["run_key"], entry.run.id))
     return Table("Numbers", ("method", "rank", "l2", "dropout", *names, "run_key", "run_id"), tuple(rows))
+
+
+def dataset_table(experiment: Experiment, entry: Entry, folder: Path) -> Table:
+    """The summary of the data set that a cell was measured on."""
+    summary = json.loads(experiment.fetch(entry.run.id, "dataset.json", folder).read_text(encoding="utf-8"))
+    rows = []
+    for name, value in summary.items():
+        shown = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]
+        if isinstance(value, dict):
+            if name == "sha256":
+                continue
+            shown = ", ".join(f"{number:,.0f} ({level})" for level, number in value.items())
+        rows.append((name.replace("_", " "), shown))
+    return Table("Data set", ("", "value"), tuple(rows))
 
 
 def _param(entry: Entry, name: str) -> str:

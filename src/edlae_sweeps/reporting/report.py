@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.plots import Series, plot_curves, plot_diagonal, plot_epochs, plot_training
 from edlae_sweeps.reporting.collect import Collected, Entry, collect
-from edlae_sweeps.reporting.curves import METRICS, accuracy_table, numbers_table
+from edlae_sweeps.reporting.curves import METRICS, accuracy_table, dataset_table, numbers_table
 from edlae_sweeps.reporting.page import Figure, page
 from edlae_sweeps.reporting.pairs import Pair, compare, load_arrays, pairs_table
 from edlae_sweeps.reporting.speedup import speedup_table, timings
@@ -49,6 +49,7 @@ def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], 
         advance(1, 4)
         found, machine, refused = timings(collected)
         tables = {"accuracy": accuracy_table(collected), "pairs": pairs_table(collected, pairs)}
+        tables["dataset"] = dataset_table(experiment, collected.best[0], Path(temporary))
         if found:
             tables["speedup"] = speedup_table(found)
         figures = _figures(name, collected, pairs, experiment, Path(temporary), target)
