@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for arguments in (
         ["method=closed", "rank=500"],
         ["rank=[10,100,full]"],
-        ["-m", "rank=10,100", "method.l2=10,50"],
+        ["-m", "rank=10,100", "method.l2=10,50", "skip_finished=false"],
     ):
         done = subprocess.run(
             [sys.executable, "-m", "edlae_sweeps", *arguments], cwd=folder, capture_output=True, text=True, check=False
@@ -56,6 +56,16 @@ def test_every_run_is_finished_and_complete(folder):
             assert {file.path for file in client(folder).list_artifacts(run.info.run_id)} >= ARTIFACTS
             assert run.inputs.dataset_inputs[0].dataset.name == "debian"
     assert [path.name for path in folder.iterdir()] == ["mlruns"]
+
+
+def test_a_multirun_leaves_out_what_is_finished(folder, start):
+    before = len(all_runs(folder))
+    job = start("-m", "rank=10,100", "method.l2=10,50", folder=folder)
+    out, err = job.communicate(timeout=120)
+    assert job.returncode == 0, err
+    assert err.count("is finished already") == 4
+    assert "closed" in out
+    assert len(all_runs(folder)) == before
 
 
 def test_names_parents_and_sharing(folder):

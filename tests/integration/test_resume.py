@@ -12,7 +12,7 @@ import pytest
 from .conftest import all_runs, client, wait_until
 
 SWEEP = ("dataset=synthetic", "dataset.n_users=800", "dataset.n_items=150", "dataset.topics=5", "dtype=float64",
-         "dataset.heldout_users=150", "rank=[2,5,full]", "tune=optuna", "tune.n_trials=15")  # fmt: skip
+         "dataset.heldout_users=150", "rank=[2,5,full]", "tune=optuna", "tune.n_trials=20")  # fmt: skip
 
 
 def finish(start, folder: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
     stormy.mkdir()
     finish(start, calm)
     expected = evaluations(calm)
-    assert len(expected) == 15
+    assert len(expected) == 20
 
     # Its database is there before it starts, so that looking into it can't get in the way of its creation.
     (stormy / "mlruns").mkdir()
@@ -52,9 +52,16 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
     while len(cells(stormy)) < 3:
         assert stopped < 40
         job = start(*SWEEP, folder=stormy)
-        # Somewhere in the search or in the cells after it.
-        wait_until(lambda job=job: job.poll() is not None or begun(stormy, job.pid))
-        time.sleep(moments.uniform(0, 1.5))
+        # After some more evaluations, or in the cells after them; and at whatever moment of what is then under way.
+        target = before + moments.randint(0, 6)
+
+        def due(job=job, target=target) -> bool:
+            return job.poll() is not None or (
+                begun(stormy, job.pid) and len(evaluations(stormy)) >= min(target, len(expected))
+            )
+
+        wait_until(due)
+        time.sleep(moments.uniform(0, 0.2))
         if job.poll() is None:
             job.send_signal(moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             stopped += 1
