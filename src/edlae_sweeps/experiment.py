@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edlae_sweeps import machine
 from edlae_sweeps.cells import (
     Cell,
     Factorised,
@@ -28,18 +27,17 @@ from edlae_sweeps.cells import (
 )
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, load, load_gram, summarize
-from edlae_sweeps.errors import ConfigError, TrackingError
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
+from edlae_sweeps.limits import check_disk, check_memory, memory_needed
 from edlae_sweeps.methods import Method, Rank
-from edlae_sweeps.outputs import check_disk, keep, save_model, tell_search, write_context
+from edlae_sweeps.outputs import keep, save_model, tell_search, write_context
 from edlae_sweeps.plan import print_plan
 from edlae_sweeps.search import Search
 from edlae_sweeps.settings import Optuna, Settings, check_against_data, run_key
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Run, Store
 
 _log = logging.getLogger(__name__)
-# What the process takes beside the matrices of the method: interpreter, libraries, data, one batch of scores.
-_BASE_BYTES = machine.GIB
 
 
 @dataclass(frozen=True)
@@ -153,25 +151,6 @@ def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method, tu
     for rank in ranks:
         groups.setdefault(tuple(search.best(rank).point.values()), []).append(rank)
     return [(search.method_at(search.best(group[0]).point), tuple(group)) for group in groups.values()]
-
-
-def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
-    """Raise ConfigError when the estimated peak exceeds the memory left to this process, by cgroups too."""
-    needed = memory_needed(settings, ranks, data)
-    available = machine.available_memory()
-    if needed > available:
-        wide = settings.dtype.value == "float64"
-        raise ConfigError(
-            f"rank={settings.rank} on {data.n_items} items in {settings.dtype.value} needs about "
-            f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller "
-            f"rank{', dtype=float32' if wide else ''} or a higher dataset.min_item_events, or free some memory"
-        )
-
-
-def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> int:
-    """Estimated peak of the process in bytes."""
-    itemsize = 4 if settings.dtype.value == "float32" else 8
-    return _BASE_BYTES + settings.method.peak_bytes(data.n_items, largest(ranks), itemsize)
 
 
 def prepare_ground(job: Job, data_dir: Path) -> Ground:

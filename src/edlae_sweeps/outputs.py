@@ -5,23 +5,18 @@ import io
 import json
 import logging
 import platform
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 
-import numpy as np
-
-from edlae_sweeps import machine
 from edlae_sweeps.cells import Cell
 from edlae_sweeps.datasets import Prepared, write_arrays
-from edlae_sweeps.errors import ConfigError, DataError
+from edlae_sweeps.errors import DataError
 from edlae_sweeps.evaluation import PerUser, diagonal
 from edlae_sweeps.methods import LowRank, Model, Rank
 from edlae_sweeps.plots import plot_history, plot_landscape
 from edlae_sweeps.search import Search
-from edlae_sweeps.settings import Settings
 from edlae_sweeps.tuning import at_border
 
 _SETTING = "tracking.dir"
@@ -79,20 +74,6 @@ def tell_search(search: Search, rank: Rank, folder: Path, files: list[Path]) -> 
             rank, name, search.best(rank).point[name], name, ends.low, ends.high,
         )  # fmt: skip
     return {"border": ",".join(border)} if border else {}
-
-
-def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:
-    """Raise ConfigError when the models of all ranks, in `folder` and as artifacts, would not fit on its disk."""
-    n, itemsize = data.n_items, np.dtype(settings.dtype.value).itemsize
-    models = sum(n * n if rank == "full" else 2 * n * rank for rank in ranks) * itemsize
-    needed = 2 * (models + len(ranks) * data.item_names.nbytes)
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise ConfigError(
-            f"save_model=true needs about {needed / machine.GIB:.1f} GiB for rank={settings.rank} on {n} items (in the "
-            f"output folder and as artifacts), and {free / machine.GIB:.1f} GiB are free in {folder}: "
-            "choose smaller ranks, dtype=float32, another tracking.dir, or save_model=false"
-        )
 
 
 def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from mlflow import MlflowClient
 
-from edlae_sweeps import cli, machine, outputs
+from edlae_sweeps import cli, limits, machine
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -138,7 +138,7 @@ def test_too_little_memory_is_told_before_anything_is_computed(
 def test_too_little_disk_for_a_model_is_told_before_anything_is_computed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(outputs.shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * 1024**2))
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * 1024**2))
     status, lines = run("rank=full", "save_model=true")
     assert status == 2
     assert "save_model=true needs about 0.2 GiB for rank=full on 5418 items" in lines[-1]

@@ -1,20 +1,15 @@
 """The whole specification of a run as plain dataclasses: the schema that the configuration is composed into."""
 
 import dataclasses
-import hashlib
-import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from edlae_sweeps.datasets import DatasetSettings, Prepared
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Method, Rank
-
-# Part of every run key. Raise it when, and only when, the same settings on the same data give other results.
-RESULTS_VERSION = 1
+from edlae_sweeps.settings.tune import Optuna, Range, Tune
 
 # URI schemes of MLflow's tracking stores, without the driver that may follow a +.
 _STORES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
@@ -45,69 +40,8 @@ class Tracking:
             )
 
 
-class Sampler(StrEnum):
-    """How the points of a search are chosen."""
-
-    tpe = "tpe"
-    random = "random"
-    grid = "grid"
-
-
-class Objective(StrEnum):
-    """The validation metric that is maximised."""
-
-    ndcg_100 = "ndcg_100"
-    recall_20 = "recall_20"
-    recall_50 = "recall_50"
-
-
 # What a failing job of a multirun does to those after it. One of its names is a keyword.
 OnError = StrEnum("OnError", ["continue", "stop"])
-
-
-@dataclass
-class Tune:
-    """Whether parameters are searched for."""
-
-    name: ClassVar[str]
-
-    def check(self) -> None:
-        """Raise ConfigError for a setting outside its range."""
-
-
-@dataclass
-class Off(Tune):
-    """The parameters are those that are set."""
-
-    name: ClassVar[str] = "off"
-
-
-@dataclass
-class Optuna(Tune):
-    """For each rank the best of `n_trials` points, by a validation metric."""
-
-    name: ClassVar[str] = "optuna"
-
-    n_trials: int
-    sampler: Sampler
-    grid_points: int
-    timeout: float | None
-    metric: Objective
-    seed: int
-    start: str | None
-
-    def check(self) -> None:
-        for key in ("n_trials", "grid_points"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"tune.{key}={getattr(self, key)}: choose 1 or more")
-        if self.timeout is not None and not 0 < self.timeout < math.inf:
-            raise ConfigError(f"tune.timeout={self.timeout}: choose a number of seconds above 0, or null")
-        if not 0 <= self.seed < 2**32:
-            raise ConfigError(f"tune.seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
-
-
-# The registry: the name in `tune=NAME` → its settings.
-TUNES: dict[str, type[Tune]] = {kind.name: kind for kind in (Off, Optuna)}
 
 
 @dataclass
@@ -120,15 +54,6 @@ class ReportSettings:
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""
         self.tracking.check()
-
-
-@dataclass(frozen=True)
-class Range:
-    """Where one parameter is searched: evenly between `low` and `high`, or between their logarithms."""
-
-    low: float
-    high: float
-    log: bool
 
 
 @dataclass
@@ -216,44 +141,3 @@ def check_against_data(ranks: Sequence[Rank], data: Prepared) -> None:
     for rank in ranks:
         if rank != "full" and rank > data.n_items:
             raise ConfigError(f"rank={rank}: the data have {data.n_items} items; choose at most that, or rank=full")
-
-
-def run_key(settings: Settings, data: Prepared, rank: Rank) -> str:
-    """Hash of all that determines the result of one cell, and of nothing else: equal keys, equal results."""
-    determinants = {
-        "results_version": RESULTS_VERSION,
-        "data": data.digest,
-        "method": settings.method.name,
-        "method_settings": settings.method.params(),
-        "rank": rank,
-        "dtype": settings.dtype.value,
-        "seed": settings.seed,
-    }
-    if isinstance(settings.tune, Optuna):
-        # A tuned rank has seen the points of all others.
-        determinants |= {"study": study_key(settings, data), "n_trials": settings.tune.n_trials}
-    return _hash(determinants)
-
-
-def study_key(settings: Settings, data: Prepared) -> str:
-    """Hash of all that determines which points a search takes and what they give, but not how many of them."""
-    tune = settings.tune
-    assert isinstance(tune, Optuna)  # noqa: S101 - the caller's business
-    return _hash(
-        {
-            "results_version": RESULTS_VERSION,
-            "data": data.digest,
-            "method": settings.method.name,
-            "start": settings.method.params(),
-            "space": {name: asdict(ends) for name, ends in settings.space().items()},
-            "ranks": settings.ranks(),
-            "dtype": settings.dtype.value,
-            "seed": settings.seed,
-            "sampler": [tune.sampler, tune.grid_points if tune.sampler == Sampler.grid else 0, tune.seed, tune.metric],
-            "start_run": tune.start,
-        }
-    )
-
-
-def _hash(determinants: object) -> str:
-    return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,51 @@
+"""Whether a job fits into the memory and the disk that are left, before it begins."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edlae_sweeps import machine
+from edlae_sweeps.datasets import Prepared
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.methods import Rank
+from edlae_sweeps.settings import Settings
+
+# What the process takes beside the matrices of the method: interpreter, libraries, data, one batch of scores.
+_BASE_BYTES = machine.GIB
+
+
+def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
+    """Raise ConfigError when the estimated peak exceeds the memory left to this process, by cgroups too."""
+    needed = memory_needed(settings, ranks, data)
+    available = machine.available_memory()
+    if needed > available:
+        wide = settings.dtype.value == "float64"
+        raise ConfigError(
+            f"rank={settings.rank} on {data.n_items} items in {settings.dtype.value} needs about "
+            f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller "
+            f"rank{', dtype=float32' if wide else ''} or a higher dataset.min_item_events, or free some memory"
+        )
+
+
+def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> int:
+    """Estimated peak of the process in bytes."""
+    itemsize = np.dtype(settings.dtype.value).itemsize
+    return _BASE_BYTES + settings.method.peak_bytes(
+        data.n_items, max([0, *(rank for rank in ranks if rank != "full")]), itemsize
+    )
+
+
+def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:
+    """Raise ConfigError when the models of all ranks, in `folder` and as artifacts, would not fit on its disk."""
+    n, itemsize = data.n_items, np.dtype(settings.dtype.value).itemsize
+    models = sum(n * n if rank == "full" else 2 * n * rank for rank in ranks) * itemsize
+    needed = 2 * (models + len(ranks) * data.item_names.nbytes)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ConfigError(
+            f"save_model=true needs about {needed / machine.GIB:.1f} GiB for rank={settings.rank} on {n} items (in the "
+            f"output folder and as artifacts), and {free / machine.GIB:.1f} GiB are free in {folder}: "
+            "choose smaller ranks, dtype=float32, another tracking.dir, or save_model=false"
+        )
