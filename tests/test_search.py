@@ -16,6 +16,7 @@ from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Admm, Closed
 from edlae_sweeps.methods.family import Problem
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.tracking import Store
 
 SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
          "dataset.topics=5", "dataset.heldout_users=100", "tune=optuna", "dtype=float64")  # fmt: skip
@@ -137,6 +138,50 @@ def test_what_is_finished_is_not_computed_again(job, tmp_path, factorisations):
     assert len(runs(tmp_path / "a", "evaluation")) == 3
 
 
+def test_a_smaller_number_takes_the_first_of_a_larger_search(job, tmp_path):
+    job("rank=[2,5]", "tune.n_trials=9")
+    smaller = job("rank=[2,5]", "tune.n_trials=2")
+    assert values(smaller) == values(job("rank=[2,5]", "tune.n_trials=2", store="b"))
+    assert len(runs(tmp_path / "a", "evaluation")) == 9
+
+
+def test_a_search_that_ran_out_of_time_is_not_finished(job, tmp_path):
+    job("rank=2", "tune.n_trials=4", "tune.timeout=0.000001")
+    (cell,) = runs(tmp_path / "a", "cell")
+    assert cell.data.tags["search"] == "cut"
+    job("rank=2", "tune.n_trials=4")
+    assert len(runs(tmp_path / "a", "evaluation")) == 4
+    assert runs(tmp_path / "a", "cell")[-1].data.tags["search"] == "complete"
+
+
+def test_a_cell_without_its_model_is_not_finished_where_the_model_is_asked_for(job, tmp_path):
+    job("rank=2", "tune.n_trials=2")
+    job("rank=2", "tune.n_trials=2", "save_model=true")
+    found = runs(tmp_path / "a", "cell")
+    assert [run.data.tags.get("model") for run in found] == [None, "kept"]
+    job("rank=2", "tune.n_trials=2", "save_model=true")
+    assert len(runs(tmp_path / "a", "cell")) == 2
+
+
+def test_a_rank_that_fails_everywhere_does_not_take_the_others_with_it(job, tmp_path, monkeypatch):
+    original = Admm.at_rank
+
+    def fragile(self, state, rank, advance=None):
+        if rank == 5:
+            raise SolverError("never")
+        return original(self, state, rank, advance)
+
+    monkeypatch.setattr(Admm, "at_rank", fragile)
+    with pytest.raises(SolverError, match="rank 5: none of"):
+        job("method=admm", "rank=[2,5]", "tune.n_trials=2", "method.epochs=2")
+    assert [run.info.run_name for run in runs(tmp_path / "a", "cell")] == ["admm-k2"]
+
+
+def test_a_grid_that_is_cut_short_is_warned_of(job, caplog):
+    job("rank=2", "tune.n_trials=3", "tune.sampler=grid", "tune.grid_points=2")
+    assert "tune.n_trials=3 leaves out the end of a grid of 4 points and a start" in caplog.text
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -241,6 +286,8 @@ def test_a_dry_run_computes_nothing(job, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Closed, "factorise", lambda *_: pytest.fail("computed"))
     assert job("rank=2", "tune.n_trials=2", "dry_run=true") == []
     assert job("rank=[2,5]", "tune.n_trials=3", "dry_run=true") == []
+    assert job("rank=2", "dry_run=true", store="b") == []
+    assert Store(None, tmp_path / "b").existing() == []
     lines = capsys.readouterr().out.splitlines()
     assert any("closed-k2" in line and "finished" in line for line in lines)
     assert any("3 evaluations" in line and "GiB" in line for line in lines)

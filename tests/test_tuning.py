@@ -89,6 +89,8 @@ def test_the_border_of_a_range():
     assert at_border(SPACE, {"l2": 30.0, "dropout": 0.4}) == []
     assert at_border(SPACE, {"l2": 1.05, "dropout": 0.4}) == ["l2"]
     assert at_border(SPACE, {"l2": 990.0, "dropout": 0.799}) == ["l2", "dropout"]
+    # No range goes on below 0.
+    assert at_border(SPACE, {"l2": 30.0, "dropout": 0.0}) == []
 
 
 def test_a_second_start_is_tried_after_the_first():

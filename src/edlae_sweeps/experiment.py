@@ -1,5 +1,6 @@
 """One job: load → Gram → (search) → each rank: fit, measure, keep, track."""
 
+import dataclasses
 import json
 import logging
 import time
@@ -99,6 +100,10 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multi
     summary = summarize(data)
     _tell(summary)
     context = write_context(output, {**composed, "dataset.json": json.dumps(summary, indent=2)})
+    if settings.dry_run and settings.dataset.label not in store.existing():
+        # Nothing is made, not even the experiment.
+        print_plan(settings, data, {}, None, memory_needed(settings, ranks, data))
+        return []
     record = DatasetRecord(settings.dataset.label, data.digest, json.dumps(summary))
     experiment = store.experiment(settings.dataset.label, record, context)
     tuned = isinstance(settings.tune, Optuna)
@@ -107,7 +112,7 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multi
     for cell in done.values():
         _log.info("%s is finished already: test nDCG@100 %.4f", cell.name, cell.metrics["test/ndcg_100"])
     if settings.dry_run:
-        pending = Search(settings, data, experiment).pending() if tuned else 0
+        pending = Search(settings, data, experiment).pending() if tuned else None
         print_plan(settings, data, done, pending, memory_needed(settings, ranks, data))
         return []
     job = Job(settings, data, tuple(rank for rank in ranks if rank not in done), output, experiment)
@@ -121,6 +126,9 @@ def finished(settings: Settings, data: Prepared, experiment: Experiment) -> dict
     found = {}
     for rank in settings.ranks():
         runs = experiment.find(f"tags.kind = 'cell' and tags.run_key = '{run_key(settings, data, rank)}'")
+        # One whose search ran out of time, or whose model was not kept, is not what is asked for.
+        runs = [run for run in runs if run.tags.get("search") != "cut"]
+        runs = [run for run in runs if not settings.save_model or run.tags.get("model") == "kept"]
         if runs:
             found[rank] = stored_cell(runs[-1])
     return found
@@ -142,7 +150,13 @@ def _compute(job: Job, data_dir: Path) -> list[Cell]:
         ground = prepare_ground(job, data_dir)
         with stage(f"tune {job.settings.method.name}") as progress:
             search.run(ground, run, progress)
-        return finish_ranks(job, ground, _best_groups(search, job.ranks), run, search)
+        failed = [rank for rank in job.ranks if not search.succeeded(rank)]
+        job = dataclasses.replace(job, ranks=tuple(rank for rank in job.ranks if rank not in failed))
+        cells = finish_ranks(job, ground, _best_groups(search, job.ranks), run, search)
+        # The other ranks have their results by now.
+        for rank in failed:
+            search.best(rank)
+        return cells
 
 
 def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method, tuple[Rank, ...]]]:
@@ -191,6 +205,8 @@ def finish_ranks(
                     tracked.log(cells[rank].metrics, cells[rank].outcome, files, cells[rank].history)
             except TrackingError as error:
                 unreachable = error
+        # Before the next one: each is as large as the Gram matrix.
+        del factorised
     if unreachable:
         raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
     return [cells[rank] for rank in job.ranks]
@@ -210,8 +226,10 @@ def _finish_rank(
     files = keep(cell, per_user, fitted.model, folder)
     if search is not None:
         cell.outcome.update(tell_search(search, rank, folder, files))
+        cell.outcome["search"] = "cut" if search.cut else "complete"
     if job.settings.save_model:
         files.append(save_model(fitted.model, job.data, folder))
+        cell.outcome["model"] = "kept"
     _log.info("%s: test nDCG@100 %.4f ± %.4f", name, cell.metrics["test/ndcg_100"], cell.metrics["test/ndcg_100_se"])
     return cell, files
 

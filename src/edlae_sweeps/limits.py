@@ -32,8 +32,12 @@ def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> N
 def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> int:
     """Estimated peak of the process in bytes."""
     itemsize = np.dtype(settings.dtype.value).itemsize
-    return _BASE_BYTES + settings.method.peak_bytes(
-        data.n_items, max([0, *(rank for rank in ranks if rank != "full")]), itemsize
+    # Beside what a fit takes, the search of an iterative method keeps a second inverse.
+    kept = data.n_items**2 * itemsize if settings.tune.name != "off" and not settings.method.nested else 0
+    return (
+        kept
+        + _BASE_BYTES
+        + settings.method.peak_bytes(data.n_items, max([0, *(rank for rank in ranks if rank != "full")]), itemsize)
     )
 
 

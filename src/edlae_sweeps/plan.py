@@ -16,8 +16,10 @@ _SECONDS_PER_SCORE = 4e-8
 _PROBE = 1024
 
 
-def print_plan(settings: Settings, data: Prepared, done: dict[Rank, Cell], evaluations: int, needed: int) -> None:
-    """A row for each cell, with `evaluations` of a search still to come and `needed` bytes of memory at the peak."""
+def print_plan(
+    settings: Settings, data: Prepared, done: dict[Rank, Cell], evaluations: int | None, needed: int
+) -> None:
+    """A row for each cell, and the `evaluations` of a search still to come (None: all); `needed` is in bytes."""
     unit = product_seconds(settings, data.n_items)
     scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
     rows = []
@@ -31,6 +33,8 @@ def print_plan(settings: Settings, data: Prepared, done: dict[Rank, Cell], evalu
         groups = [settings.ranks()] if shared else [(rank,) for rank in settings.ranks()]
         costs = [settings.method.cost(data.n_items, ranks) * unit + len(ranks) * scores for ranks in groups]
         each = sum(costs) / len(costs)
+        if evaluations is None:
+            evaluations = settings.tune.n_trials * len(groups)
         rows.append([f"{evaluations} evaluations", f"{evaluations * each:,.0f} s", f"{needed / machine.GIB:.1f} GiB"])
     print_table(f"{settings.dataset.label}: a dry run, times are estimates", ("", "time", "memory"), rows)
 

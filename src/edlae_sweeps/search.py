@@ -5,7 +5,9 @@ killed finds what it had finished, and goes on from there.
 """
 
 import dataclasses
+import itertools
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +15,14 @@ from typing import Any
 from edlae_sweeps.cells import Ground, factorise, largest, origin_tags
 from edlae_sweeps.console import Stage
 from edlae_sweeps.datasets import Prepared
-from edlae_sweeps.errors import ConfigError, SolverError, TrackingError
+from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.evaluation import evaluate, evaluate_nested
 from edlae_sweeps.methods import LowRank, Method, Rank
-from edlae_sweeps.settings import Optuna, Settings, study_key
+from edlae_sweeps.settings import Optuna, Sampler, Settings, study_key
 from edlae_sweeps.tracking import Experiment, Run
 from edlae_sweeps.tuning import Evaluation, Point, best, next_point
 
+_log = logging.getLogger(__name__)
 # MLflow's shortest limit of a tag.
 _TAG_LENGTH = 4500
 # Inverses that an iterative method keeps for a (λ, p) that comes again, as the start values do for each rank.
@@ -36,7 +39,11 @@ class Search:
         self.start = _start_point(settings, experiment)
         self._experiment = experiment
         self.key = study_key(settings, data)
-        self.seen = self._recorded()
+        recorded = self._recorded()
+        self._next = max([-1, *(one.number for one in recorded)]) + 1
+        self.seen = self._within(recorded)
+        # Whether the time was over before there were enough evaluations.
+        self.cut = False
         self._inverses: dict[tuple[Any, ...], Any] = {}
 
     @property
@@ -57,6 +64,13 @@ class Search:
     def run(self, ground: Ground, job: Run, stage: Stage) -> None:
         """Evaluate until there are enough, the time is over, or nothing is left to ask for."""
         start = time.perf_counter()
+        size = self.tune.grid_points ** len(self.space)
+        if self.tune.sampler == Sampler.grid and self.tune.n_trials < size + 1:
+            _log.warning(
+                "tune.n_trials=%d leaves out the end of a grid of %d points and a start",
+                self.tune.n_trials,
+                size,
+            )
         # Ranks that share their factorisations take turns to ask; others follow one another.
         turns: list[Sequence[Rank]] = [self.ranks] if self.settings.method.nested else [[rank] for rank in self.ranks]
         for ranks in turns:
@@ -66,11 +80,14 @@ class Search:
                 point = next_point(self.space, self.tune, rank, seen, self._first(ranks))
                 late = self.tune.timeout is not None and time.perf_counter() - start > self.tune.timeout
                 # A rank without any evaluation has no result.
+                self.cut |= late and bool(seen) and point is not None
                 if point is None or (late and seen):
                     break
                 evaluation = self._evaluate(ground, ranks, rank, point)
                 self._record(evaluation, job)
                 stage.tell(self._line(evaluation))
+        # They are as large as the Gram matrix.
+        self._inverses.clear()
 
     def best(self, rank: Rank) -> Evaluation:
         """The evaluation that is best for a rank; SolverError where all failed."""
@@ -81,6 +98,10 @@ class Search:
                 f"{self.seen[-1].error if self.seen else 'there is none'}"
             )
         return found
+
+    def succeeded(self, rank: Rank) -> bool:
+        """Whether any evaluation has a value for a rank."""
+        return best(self.seen, rank, self.tune) is not None
 
     def method_at(self, point: Point) -> Method:
         """The method with its parameters at a point."""
@@ -93,6 +114,14 @@ class Search:
             for one in self.seen
             if rank in one.ranks
         ]
+
+    def _within(self, recorded: Sequence[Evaluation]) -> list[Evaluation]:
+        """The first `n_trials` of those that ask together: what a larger search has found is not this one's."""
+        limit = self.tune.n_trials
+        if self.settings.method.nested:
+            return list(recorded[:limit])
+        by_rank = [[one for one in recorded if one.asked_by == rank][:limit] for rank in self.ranks]
+        return sorted(itertools.chain.from_iterable(by_rank), key=lambda one: one.number)
 
     def _of(self, ranks: Sequence[Rank]) -> list[Evaluation]:
         """The evaluations that count for these ranks, which ask together."""
@@ -115,8 +144,8 @@ class Search:
             values = self._validate(ground, ranks, self.method_at(point))
         except SolverError as failure:
             error = str(failure)
-        number = self.seen[-1].number + 1 if self.seen else 0
-        return Evaluation(number, asked_by, point, values, time.perf_counter() - start, error)
+        self._next += 1
+        return Evaluation(self._next - 1, asked_by, point, values, time.perf_counter() - start, error)
 
     def _validate(self, ground: Ground, ranks: Sequence[Rank], method: Method) -> dict[Rank, Mapping[str, float]]:
         held_out = self.data.validation
@@ -199,10 +228,9 @@ def _start_point(settings: Settings, experiment: Experiment) -> Point:
     names = list(settings.space())
     start = {name: float(getattr(settings.method, name)) for name in names}
     if isinstance(settings.tune, Optuna) and settings.tune.start:
-        try:
-            run = experiment.get(settings.tune.start)
-        except TrackingError as error:
-            raise ConfigError(f"tune.start={settings.tune.start}: the store has no such run") from error
+        run = experiment.get(settings.tune.start)
+        if run is None:
+            raise ConfigError(f"tune.start={settings.tune.start}: the store has no such run")
         found = {name: float(run.params[name]) for name in names if name in run.params}
         if not found:
             raise ConfigError(

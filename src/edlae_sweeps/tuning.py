@@ -62,7 +62,9 @@ def at_border(space: Mapping[str, Range], point: Point) -> list[str]:
     return [
         name
         for name, ends in space.items()
-        if point[name] <= _at(ends, _BORDER) or point[name] >= _at(ends, 1 - _BORDER)
+        # The range can't go on below 0 or above 1 on a scale that is not logarithmic.
+        if (point[name] <= _at(ends, _BORDER) and (ends.log or ends.low > 0))
+        or (point[name] >= _at(ends, 1 - _BORDER) and (ends.log or ends.high < 1))
     ]
 
 

@@ -33,6 +33,7 @@ kind, folder = sys.argv[1], Path(sys.argv[2])
 settings = {"ml-20m": (10_000, 5, 0, 0.2, 98765), "msd": (50_000, 20, 200, 0.2, 98765)}[kind]
 dataset = DATASETS[kind]
 dataset.published = None
+dataset.triplets = 48_000_000
 dataset.archive = Archive("ml-20m.zip", "", None)
 start = time.perf_counter()
 data = load(dataset(*settings), folder)

@@ -116,6 +116,13 @@ def test_without_a_checksum_the_length_is_what_protects(server, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_a_checksum_a_page_is_no_archive(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"{__name__}.CONTENT", b"<html>sorry</html>")
+    with pytest.raises(DataError, match="it sends no zip archive"):
+        obtain(archive(server, None), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_server(tmp_path: Path):
     with pytest.raises(DataError, match="can't download"):
         obtain(Archive("ml.zip", "http://127.0.0.1:9/ml.zip", MD5), tmp_path)

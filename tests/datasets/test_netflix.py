@@ -124,6 +124,14 @@ def test_truncated_archives_are_one_line(tmp_path: Path, layout):
     assert "\n" not in str(caught.value)
 
 
+def test_ratings_that_are_missing_are_noticed(tmp_path: Path):
+    put(tmp_path, films())
+    total = sum(map(len, FILMS.values()))
+    assert len(read_ratings(find_texts(tmp_path), 4, None, total).users) == len(EXPECTED)
+    with pytest.raises(DataError, match=f"hold {total} ratings, and the Netflix Prize {total + 1}"):
+        read_ratings(find_texts(tmp_path), 4, None, total + 1)
+
+
 def test_no_rating_that_counts(tmp_path: Path):
     put(tmp_path, {"mv_0000004.txt": text(4)})
     with pytest.raises(DataError, match="hold no rating of 4 or more"):

@@ -76,6 +76,12 @@ def test_integer_columns_of_parquet(tmp_path: Path):
     assert pairs(events) == [(9, 3), (2**40, 2)]
 
 
+def test_integers_that_are_too_large(tmp_path: Path):
+    pq.write_table(pa.table({"user": pa.array([2**63], pa.uint64()), "item": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="store them as strings"):
+        settings(tmp_path / "x.parquet").read(tmp_path)
+
+
 def test_quoted_fields(tmp_path: Path):
     (tmp_path / "x.csv").write_text('user,item\n"a, b","say ""hi"""\n')
     assert pairs(settings(tmp_path / "x.csv").read(tmp_path)) == [("a, b", 'say "hi"')]
@@ -157,6 +163,8 @@ def test_ids_that_are_no_ids(tmp_path: Path):
         ({"path": "x.parquet.gz"}, "must end in .csv"),
         ({"name": "a/b"}, "dataset.name=a/b"),
         ({"name": ".."}, "dataset.name=.."),
+        ({"item_column": "user"}, "have to be different"),
+        ({"rating_column": "item", "min_rating": 1.0}, "have to be different"),
         ({"min_rating": 3.0}, "needs dataset.rating_column"),
         ({"min_rating": float("nan"), "rating_column": "r"}, "dataset.min_rating=nan"),
     ],

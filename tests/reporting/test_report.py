@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
-from edlae_sweeps import experiment
+from edlae_sweeps import cli, experiment
 from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.datasets import read_arrays
 from edlae_sweeps.errors import DataError
@@ -21,13 +21,15 @@ from edlae_sweeps.tracking import Store
 
 SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
          "dataset.topics=5", "dataset.heldout_users=100", "dtype=float64")  # fmt: skip
+# Few enough not to diverge.
+EPOCHS = {"admm": ("method.epochs=2",), "admm_published": ("method.epochs=2",)}
 JOBS = [
     *(("rank=[2,5,20,full]", f"method={name}") for name in ("closed", "admm", "zero_diag", "unconstrained", "relaxed")),
     ("rank=[2,5,20]", "method=svd"),
     # Worse on validation, and measured otherwise: neither is to be shown.
     ("rank=5", "method.l2=3000"),
     ("rank=5", "dtype=float32"),
-    *((f"rank={rank}", f"method={method}", f"repeat={repeat}")
+    *((f"rank={rank}", f"method={method}", f"repeat={repeat}", *EPOCHS.get(method, ()))
       for repeat in (1, 2) for rank in (2, 20) for method in ("closed", "admm", "admm_published")),
     ("rank=[2,20]", "repeat=1"),
 ]  # fmt: skip
@@ -42,7 +44,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
         output = folder / "hydra" / str(number)
         output.mkdir(parents=True)
-        experiment.run_job(settings, output, {})
+        composed = {"overrides.yaml": "".join(f"- {override}\n" for override in (*SMALL, *overrides))}
+        experiment.run_job(settings, output, composed)
     return folder
 
 
@@ -111,7 +114,7 @@ def test_the_same_cells_give_the_same_bytes(store, made, tmp_path):
     before = {
         path.name: path.read_bytes() for path in made.page.parent.iterdir() if path.suffix in (".csv", ".md", ".tex")
     }
-    assert len(before) == 10
+    assert len(before) == 16
     again = report(Store(None, store), "synthetic", tmp_path, lambda *_: None)
     assert {path.name: path.read_bytes() for path in again.page.parent.iterdir() if path.name in before} == before
 
@@ -131,7 +134,7 @@ def test_the_page_is_self_contained_and_tells_how_to_make_it_again(made):
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) == 4
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in images)
-    assert "python -m edlae_sweeps dataset=synthetic method=closed rank=5 method.l2=" in page
+    assert "closed, rank 5" in page
     assert "python -m edlae_sweeps.report 'datasets=[synthetic]'" in page
 
 
@@ -148,6 +151,74 @@ def test_the_report_is_a_run_with_its_files(store, made):
 def test_nothing_to_report_on(store, tmp_path):
     with pytest.raises(DataError, match="the store has no runs of debian; it has synthetic"):
         report(Store(None, store), "debian", tmp_path, lambda *_: None)
+
+
+def test_names_that_lead_elsewhere_delete_nothing(store):
+    MlflowClient(f"sqlite:///{store / 'mlflow.db'}").create_experiment("..")
+    before = sorted(store.rglob("*.db"))
+    with pytest.raises(DataError, match=r"\.\. can't name a folder"):
+        report(Store(None, store), "..", store / "reports", lambda *_: None)
+    assert sorted(store.rglob("*.db")) == before
+    MlflowClient(f"sqlite:///{store / 'mlflow.db'}").delete_experiment(
+        MlflowClient(f"sqlite:///{store / 'mlflow.db'}").get_experiment_by_name("..").experiment_id
+    )
+
+
+def test_a_store_that_was_moved_still_reports(store, tmp_path):
+    shutil.copytree(store, tmp_path / "moved")
+    hidden = store.rename(store.with_name("hidden"))
+    try:
+        moved = report(Store(None, tmp_path / "moved"), "synthetic", tmp_path / "reports", lambda *_: None)
+    finally:
+        # MLflow has the old place in its database, and has put the new report there.
+        shutil.rmtree(store, ignore_errors=True)
+        hidden.rename(store)
+    assert rows(moved.page.parent / "pairs.csv")
+
+
+def test_diagonals_are_compared_by_rank(made):
+    table = {row["rank"]: row for row in rows(made.page.parent / "diagonal.csv")}
+    assert list(table) == ["2", "5", "20"]
+    assert all(-1 <= float(row["correlation over items"]) <= 1 for row in table.values())
+
+
+def test_each_cell_tells_the_command_that_it_is_from(made):
+    page = made.page.read_text()
+    for row in rows(made.page.parent / "numbers.csv"):
+        assert f"<td>{row['method']}, rank {row['rank']}</td>" in page
+        assert row["run_id"] in page
+    assert "dataset.heldout_users=100 dtype=float64 &#39;rank=[2,5,20,full]&#39; method=unconstrained" in page
+
+
+@pytest.fixture
+def command_line(monkeypatch, capfd):
+    def call(*arguments: str) -> tuple[int, list[str]]:
+        monkeypatch.setattr("sys.argv", ["report", *arguments])
+        monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+        with pytest.raises(SystemExit) as stop:
+            cli.report()
+        return stop.value.code, capfd.readouterr().err.splitlines()
+
+    return call
+
+
+def test_the_command_line(command_line, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        ([], "there is nothing to report on"),
+        (["datasets=[]"], "there is nothing to report on"),
+        (["datasets=[debian]"], "the store has no runs of debian; it has none"),
+        (["dataset=debian"], "dataset: no such key"),
+    ):
+        status, lines = command_line(*arguments)
+        assert status == 2
+        errors = [line for line in lines if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert message in errors[0]
+        assert not any("Traceback" in line or "Error executing" in line for line in lines)
+    status, lines = command_line(f"tracking.dir={store}")
+    assert status == 0, lines
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium")

@@ -24,7 +24,7 @@ from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.cli.failures import describe
 from edlae_sweeps.cli.summary import print_summary
 from edlae_sweeps.console import print_error, print_line, stage
-from edlae_sweeps.errors import EdlaeSweepsError
+from edlae_sweeps.errors import ConfigError, DataError, EdlaeSweepsError
 from edlae_sweeps.experiment import run_job
 from edlae_sweeps.reporting import report as write_report
 from edlae_sweeps.settings import OnError, ReportSettings, Settings
@@ -162,12 +162,31 @@ def _task(config: DictConfig) -> None:
 
 def _report(config: DictConfig) -> None:
     """The report of each data set that is asked for, or that the store has."""
-    settings = typed(config, ReportSettings)
+    try:
+        _write_reports(typed(config, ReportSettings))
+    except EdlaeSweepsError as error:
+        # Raised on, it would be told twice.
+        _end(str(error), _USER_ERROR)
+
+
+def _write_reports(settings: ReportSettings) -> None:
     settings.check()
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
-    for name in settings.datasets or store.existing():
-        with stage(f"report {name}") as advance:
-            done = write_report(store, name, Path(settings.tracking.dir) / "reports", advance)
-        for line in done.left_out:
+    names = store.existing() if settings.datasets is None else settings.datasets
+    done = 0
+    for name in names:
+        try:
+            with stage(f"report {name}") as advance:
+                made = write_report(store, name, Path(settings.tracking.dir) / "reports", advance)
+        except DataError as error:
+            if settings.datasets is not None:
+                raise
+            # Of a server that is shared, not every experiment is ours.
+            _log.warning("%s", error)
+            continue
+        done += 1
+        for line in made.left_out:
             _log.warning("%s: left out: %s", name, line)
-        print_line(f"{name}: {done.page}")
+        print_line(f"{name}: {made.page}")
+    if not done:
+        raise ConfigError("there is nothing to report on: run python -m edlae_sweeps first, or name it by datasets")

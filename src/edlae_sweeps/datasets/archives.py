@@ -52,12 +52,19 @@ def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> 
     )
     downloader = pooch.HTTPDownloader(progressbar=_Progress(advance), timeout=_STALL_SECONDS, chunk_size=1024**2)
     try:
-        return Path(store.fetch(archive.name, downloader=downloader))
+        fetched = Path(store.fetch(archive.name, downloader=downloader))
     except (requests.RequestException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
             f"can't download {archive.url}: {reason}; try again, or put {archive.name} into {data_dir} yourself"
         ) from error
+    # Without a checksum, a page that says sorry would pass for the archive.
+    if not zipfile.is_zipfile(fetched):
+        fetched.unlink()
+        raise DataError(
+            f"can't download {archive.url}: it sends no zip archive; put {archive.name} into {data_dir} yourself"
+        )
+    return fetched
 
 
 def member(archive: Path, name: str) -> Source:
@@ -75,7 +82,7 @@ def member(archive: Path, name: str) -> Source:
         # Not what the reader of the text finds wrong with it.
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"can't read {name} in {archive}: {reason}; is it whole?") from error
+            raise DataError(f"can't read {name} in {archive}: {reason}; is it whole? Else delete it") from error
 
     return Source(f"{archive}:{name}", opened)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,11 @@ def part_digest(matrix: csr_array, first_user: int) -> str:
     return hashlib.sha256(pairs.tobytes()).hexdigest()
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name can be that of one folder, wherever it is joined to a path."""
+    return re.fullmatch(r"[^/\\:\x00-\x1f]{1,100}", name) is not None and name.strip(". ") != ""
+
+
 @dataclass(frozen=True)
 class Published:
     """What is known of the published split: counts of a prepared data set (see `Prepared.counts`), and the settings
@@ -144,6 +150,11 @@ class DatasetSettings(ABC):
         for key, least in (("heldout_users", 1), ("min_user_events", 0), ("min_item_events", 0), ("split_seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"dataset.{key}={getattr(self, key)}: choose {least} or more")
+        # It names an MLflow experiment and folders.
+        if not is_plain(self.label):
+            raise ConfigError(
+                f"dataset.name={self.label}: it names a folder and an experiment; choose one without / \\ :"
+            )
         if self.split_seed >= 2**32:
             raise ConfigError(f"dataset.split_seed={self.split_seed}: choose less than 2**32")
         if not (math.isfinite(self.holdout_fraction) and 0 < self.holdout_fraction < 1):

@@ -1,7 +1,6 @@
 """Interactions of your own: a table of users and items in a file."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,6 @@ class InteractionsFile(DatasetSettings):
         return self.name or Path(self.path).name.split(".", 1)[0]
 
     def check(self) -> None:
-        super().check()
         if not self.path:
             raise ConfigError("dataset.path is not set: name a csv, tsv (each also .gz) or parquet file")
         if self._format() not in (*_DELIMITERS, ".parquet"):
@@ -39,10 +37,10 @@ class InteractionsFile(DatasetSettings):
             )
         if not Path(self.path).expanduser().is_file():
             raise ConfigError(f"dataset.path={self.path}: there is no such file")
-        if not re.fullmatch(r"[^/\\:\x00-\x1f]{1,100}", self.label) or self.label in (".", ".."):
-            raise ConfigError(
-                f"dataset.name={self.label}: it names a folder; choose a name of its own without / \\ and :"
-            )
+        super().check()
+        columns = [self.user_column, self.item_column, *([self.rating_column] if self.rating_column else [])]
+        if len(set(columns)) < len(columns):
+            raise ConfigError(f"dataset: the columns {', '.join(columns)} have to be different ones")
         if self.min_rating is not None and self.rating_column is None:
             raise ConfigError(f"dataset.min_rating={self.min_rating} needs dataset.rating_column")
         if self.min_rating is not None and not np.isfinite(self.min_rating):

@@ -7,6 +7,7 @@ from typing import ClassVar
 from edlae_sweeps.datasets.archives import Archive, member, obtain
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions, Published
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_text
+from edlae_sweeps.errors import DataError
 
 _TEXT = "train_triplets.txt"
 
@@ -21,6 +22,7 @@ class Msd(DatasetSettings):
         "http://millionsongdataset.com/sites/default/files/challenge/train_triplets.txt.zip",
         None,
     )
+    triplets: ClassVar[int] = 48_373_586
     published: ClassVar[Published] = Published(
         {"min_user_events": 20, "min_item_events": 200},
         {"events": 33_633_450, "users": 571_355, "filtered items": 41_140},
@@ -37,4 +39,10 @@ class Msd(DatasetSettings):
         """From train_triplets.txt in data_dir, or else from its zip archive."""
         plain = data_dir / _TEXT
         source = file_source(plain) if plain.exists() else member(obtain(self.archive, data_dir, advance), _TEXT)
-        return read_text(source, Text("\t", ("user", "song", "plays"), quoted=False), Columns("user", "song"))
+        events = read_text(source, Text("\t", ("user", "song", "plays"), quoted=False), Columns("user", "song"))
+        if len(events.users) != self.triplets:
+            raise DataError(
+                f"{source.name} holds {len(events.users):,} triplets, and the Taste Profile {self.triplets:,}: "
+                "is it whole? Delete it, and it will be downloaded"
+            )
+        return events

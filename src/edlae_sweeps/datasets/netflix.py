@@ -38,9 +38,7 @@ _Texts = Iterator[tuple[str, IO[bytes]]]
 class Netflix(DatasetSettings):
     """Ratings of 4 and more, 40,000 held-out users each (Liang et al. 2018)."""
 
-    published: ClassVar[Published] = Published(
-        {"min_user_events": 5, "min_item_events": 0}, {"users": 463_435, "filtered items": 17_769}
-    )
+    published: ClassVar[Published] = Published({"min_user_events": 5, "min_item_events": 0}, {"users": 463_435})
 
     @property
     def label(self) -> str:
@@ -49,9 +47,12 @@ class Netflix(DatasetSettings):
     def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - the counts tell
         return "netflix prize, 100,480,507 ratings"
 
+    # Ratings in the files, of which some are dropped.
+    ratings: ClassVar[int] = 100_480_507
+
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
         """From either layout, plain or in its archive, in data_dir/netflix."""
-        return read_ratings(find_texts(data_dir / "netflix"), 4, advance)
+        return read_ratings(find_texts(data_dir / "netflix"), 4, advance, self.ratings)
 
 
 def find_texts(folder: Path) -> _Texts:
@@ -97,20 +98,29 @@ def _tar_texts(path: Path) -> _Texts:
                 yield f"{path}:{entry.name}", stream
 
 
-def read_ratings(texts: _Texts, min_rating: int, advance: Advance | None = None) -> Interactions:
+def read_ratings(
+    texts: _Texts, min_rating: int, advance: Advance | None = None, expected: int | None = None
+) -> Interactions:
     """Interactions of ratings of at least `min_rating`, ordered by film.
 
     A text has a line `FILM:` and below it the film's ratings, `USER,RATING,DATE` each.
+    DataError where there are other than `expected` ratings in all.
     """
+    total = 0
     users: list[IntArray] = []
     films: list[IntArray] = []
     for name, block, line in _blocks(texts):
         found, user, rating = _parse(name, block, line)
+        total += len(rating)
         kept = rating >= min_rating
         users.append(user[kept])
         films.append(found[kept])
         if advance is not None and len(found):
             advance(min(int(found[-1]), _FILMS), _FILMS)
+    if expected is not None and total != expected:
+        raise DataError(
+            f"the Netflix files hold {total:,} ratings, and the Netflix Prize {expected:,}: are they whole?"
+        )
     if not sum(map(len, users)):
         raise DataError(f"the Netflix files hold no rating of {min_rating} or more")
     user_codes, user_names = _codes(np.concatenate(users))

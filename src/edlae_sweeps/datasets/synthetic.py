@@ -48,8 +48,6 @@ class Synthetic(DatasetSettings):
             raise ConfigError(f"dataset.exponent={self.exponent}: choose a number from 0 to 5")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"dataset.seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
-        if not self.name:
-            raise ConfigError("dataset.name is empty: it names the MLflow experiment")
 
     def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - it is made from the settings alone
         return "made by version 1 of the generator"

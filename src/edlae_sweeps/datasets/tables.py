@@ -179,7 +179,10 @@ def _names(distinct: pa.Array) -> np.ndarray[Any, Any]:
     """Distinct ids as an array of integers or of strings."""
     # 007 is not 7, and 1e3 not 1000.
     if pa.types.is_integer(distinct.type) or pc.all(pc.match_substring_regex(distinct, _WHOLE_NUMBER)).as_py():
-        numbers: np.ndarray[Any, Any] = distinct.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        try:
+            numbers: np.ndarray[Any, Any] = distinct.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid as error:
+            raise DataError("ids of 2**63 and more are too large for whole numbers: store them as strings") from error
         return numbers
     return np.array(distinct.to_pylist(), dtype=np.str_)
 

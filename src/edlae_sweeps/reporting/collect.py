@@ -82,21 +82,24 @@ def collect(experiment: Experiment) -> Collected:
     best: list[Entry] = []
     ordered = sorted(alike, key=lambda cell: cell.order)
     for _, group in itertools.groupby(ordered, key=lambda cell: cell.order):
-        # max takes the first of equals, the oldest.
-        best.append(max(group, key=lambda cell: cell.metrics["validation/ndcg_100"]))
+        # max takes the first of equals: the newest.
+        best.append(max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"]))
     return Collected([cell for cell in best if cell.method != "admm_published"], timed, left_out + _missing(best))
 
 
 def _missing(best: Sequence[Entry]) -> list[str]:
-    """Ranks that one method has and another not."""
-    found = []
+    """Ranks that one method of Figure 1 has and another not, and the command that computes them."""
     main = [entry for entry in best if entry.method in ORDER[:4]]
-    ranks = sorted({entry.shown_rank for entry in main}, key=lambda rank: (rank == "full", rank.zfill(9)))
-    for method in dict.fromkeys(entry.method for entry in main):
+    ranks = list(dict.fromkeys(entry.shown_rank for entry in sorted(main, key=lambda one: one.order[2])))
+    found = []
+    for method in ORDER[:4]:
         has = {entry.shown_rank for entry in main if entry.method == method}
-        lacks = [rank for rank in ranks if rank not in has]
-        if lacks:
-            found.append(f"{method} has no finished cell at rank {', '.join(lacks)}")
+        if lacks := [rank for rank in ranks if rank not in has]:
+            dataset = main[0].run.params["dataset"]
+            found.append(
+                f"{method} has no finished cell at rank {', '.join(lacks)}: python -m edlae_sweeps dataset={dataset} "
+                f"method={method} 'rank=[{','.join(lacks)}]'"
+            )
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.reporting.collect import Collected, Entry
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import Experiment
@@ -37,7 +38,11 @@ def numbers_table(collected: Collected) -> Table:
 
 def dataset_table(experiment: Experiment, entry: Entry, folder: Path) -> Table:
     """The summary of the data set that a cell was measured on."""
-    summary = json.loads(experiment.fetch(entry.run.id, "dataset.json", folder).read_text(encoding="utf-8"))
+    try:
+        summary = json.loads(experiment.fetch(entry.run.id, "dataset.json", folder).read_text(encoding="utf-8"))
+    except TrackingError:
+        # Runs of the first version had none.
+        summary = {}
     rows = []
     for name, value in summary.items():
         shown = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]

@@ -1,14 +1,21 @@
 """The report as one self-contained HTML page: pictures inside, no request to anywhere."""
 
 import base64
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.reporting.collect import Collected, Entry
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.tracking import Experiment
+
+_PACKAGES = ("edlae_sweeps", "python", "numpy", "scipy", "mlflow")
+_VERSIONS = (*(f"version.{name}" for name in _PACKAGES), "cpu", "blas", "blas_threads")
+_ENVIRONMENT = "edlae_sweeps {}, Python {}, NumPy {}, SciPy {}, MLflow {}; {}, {}, {} thread(s)"
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,7 @@ def page(
     collected: Collected,
     figures: Sequence[Figure],
     tables: Sequence[Table],
+    commands: Sequence[tuple[Entry, str]],
     machine: str,
     left_out: Sequence[str],
 ) -> str:
@@ -35,21 +43,26 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    newest = max(collected.best, key=lambda entry: entry.run.metrics.get("memory/peak_gib", 0))
+    versions = sorted({tuple(entry.run.tags.get(tag, "?") for tag in _VERSIONS) for entry in collected.best})
     return environment.get_template("page.html").render(
         name=name,
         figures=[(figure, base64.b64encode(figure.files[0].read_bytes()).decode()) for figure in figures],
         tables=tables,
         machine=machine,
         left_out=left_out,
-        commands=[(entry, command(name, entry)) for entry in collected.best],
-        tags=newest.run.tags,
+        commands=commands,
+        digest=collected.best[0].run.tags.get("data_digest", "?"),
+        versions=[_ENVIRONMENT.format(*values) for values in versions],
     )
 
 
-def command(name: str, entry: Entry) -> str:
-    """What runs a cell again."""
-    params = entry.run.params
-    own = ("l2", "dropout", "xi", "omega", "epochs", "beta")
-    settings = " ".join(f"method.{key}={params[key]}" for key in own if key in params)
-    return f"python -m edlae_sweeps dataset={name} method={entry.method} rank={entry.shown_rank} {settings}".strip()
+def command(experiment: Experiment, entry: Entry, folder: Path) -> str:
+    """The command that the cell is from, of whose ranks it may be one."""
+    into = folder / entry.run.id
+    into.mkdir(exist_ok=True)
+    try:
+        lines = experiment.fetch(entry.run.id, "overrides.yaml", into).read_text(encoding="utf-8").splitlines()
+    except TrackingError:
+        return "its configuration is gone"
+    overrides = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    return shlex.join(["python", "-m", "edlae_sweeps", *overrides])

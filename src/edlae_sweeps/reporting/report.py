@@ -5,16 +5,15 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from edlae_sweeps.datasets.base import is_plain
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.plots import Series, plot_curves, plot_diagonal, plot_epochs, plot_training
 from edlae_sweeps.reporting.collect import Collected, Entry, collect
 from edlae_sweeps.reporting.curves import METRICS, accuracy_table, dataset_table, numbers_table
-from edlae_sweeps.reporting.page import Figure, page
-from edlae_sweeps.reporting.pairs import Pair, compare, load_arrays, pairs_table
+from edlae_sweeps.reporting.diagonals import diagonal_table, diagonals_of
+from edlae_sweeps.reporting.page import Figure, command, page
+from edlae_sweeps.reporting.pairs import Pair, compare, pairs_table
 from edlae_sweeps.reporting.speedup import speedup_table, timings
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store
@@ -36,35 +35,51 @@ def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], 
     if name not in store.existing():
         known = ", ".join(store.existing()) or "none"
         raise DataError(f"datasets: the store has no runs of {name}; it has {known}")
+    if not is_plain(name):
+        raise DataError(f"datasets: {name} can't name a folder of {folder}")
     experiment = store.experiment(name, DatasetRecord(name, "", "{}"), [])
     collected = collect(experiment)
     if not collected.best:
         raise DataError(f"datasets: {name} has no finished cell yet; run python -m edlae_sweeps dataset={name} first")
-    target = folder / name
-    # Nothing of an earlier report is to be taken for this one's.
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Made beside it, an earlier report stays until this one is whole.
+    target = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
+    try:
+        made = _make(name, experiment, collected, target, advance)
+        shutil.rmtree(folder / name, ignore_errors=True)
+        target.rename(folder / name)
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
+    files = sorted(path for path in (folder / name).iterdir() if path.is_file())
+    params = {"dataset": name, "cells": len(collected.best)}
+    with experiment.run(f"report-{name}", {"kind": "report"}, params) as run:
+        run.log({"report/cells": float(len(collected.best))}, {}, files, {})
+    advance(4, 4)
+    return Report(folder / name / "index.html", made)
+
+
+def _make(
+    name: str, experiment: Experiment, collected: Collected, target: Path, advance: Callable[[int, int], None]
+) -> list[str]:
+    """Tables, figures and the page, in `target`; what had to be left out."""
     with tempfile.TemporaryDirectory() as temporary:
         pairs = compare(collected, experiment, Path(temporary))
         advance(1, 4)
         found, machine, refused = timings(collected)
         tables = {"accuracy": accuracy_table(collected), "pairs": pairs_table(collected, pairs)}
-        tables["dataset"] = dataset_table(experiment, collected.best[0], Path(temporary))
+        tables["diagonal"] = diagonal_table(collected, experiment, Path(temporary))
+        tables["dataset"] = dataset_table(experiment, collected.best[-1], Path(temporary))
         if found:
             tables["speedup"] = speedup_table(found)
         figures = _figures(name, collected, pairs, experiment, Path(temporary), target)
+        commands = [(entry, command(experiment, entry, Path(temporary))) for entry in collected.best]
     advance(2, 4)
-    files = [file for figure in figures for file in figure.files]
-    files += _write_tables({**tables, "numbers": numbers_table(collected)}, target)
+    _write_tables({**tables, "numbers": numbers_table(collected)}, target)
     left_out = [*collected.left_out, *refused]
-    path = target / "index.html"
-    path.write_text(page(name, collected, figures, list(tables.values()), machine, left_out), encoding="utf-8")
+    text = page(name, collected, figures, list(tables.values()), commands, machine, left_out)
+    (target / "index.html").write_text(text, encoding="utf-8")
     advance(3, 4)
-    params = {"dataset": name, "cells": len(collected.best)}
-    with experiment.run(f"report-{name}", {"kind": "report"}, params) as run:
-        run.log({"report/cells": float(len(collected.best))}, {}, [*files, path], {})
-    advance(4, 4)
-    return Report(path, left_out)
+    return left_out
 
 
 def _figures(
@@ -94,10 +109,12 @@ def _figures(
     if epochs := _epochs(collected, experiment):
         files = plot_epochs(f"{name}: is ten epochs of ADMM enough?", epochs, target / "epochs")
         found.append(Figure("ADMM by epoch", "Objective of ADMM over epochs and seconds for some ranks.", files))
-    low = [entry for entry in collected.of("closed") if entry.rank is not None]
+    low = [entry for entry in collected.of("closed") if "residual/diagonal" in entry.metrics]
     if low:
         on, off = ([entry.metrics[f"residual/{part}"] for entry in low] for part in ("diagonal", "off_diagonal"))
-        scatter = _diagonals(collected, experiment, temporary)
+        found_diagonals = diagonals_of(collected, experiment, temporary)
+        middle = list(found_diagonals)[len(found_diagonals) // 2] if found_diagonals else None
+        scatter = (f"rank {middle}", *found_diagonals[middle]) if middle else None
         files = plot_diagonal(f"{name}: the diagonal", ([e.rank for e in low], on, off), scatter, target / "diagonal")
         found.append(Figure("The diagonal", "Residual on and off the diagonal, and learned diagonals compared.", files))
     return found
@@ -134,29 +151,10 @@ def _param(entry: Entry, name: str) -> float:
     return float(entry.run.params[name])
 
 
-def _diagonals(
-    collected: Collected, experiment: Experiment, temporary: Path
-) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-    """The diagonals of both methods at the middle rank that they share."""
-    both = [rank for rank in collected.ranks if rank and collected.at("closed", rank) and collected.at("admm", rank)]
-    if not both:
-        return None
-    rank = both[len(both) // 2]
-    values = []
-    for method in ("closed", "admm"):
-        entry = collected.at(method, rank)
-        assert entry is not None  # noqa: S101 - chosen so
-        values.append(load_arrays(experiment, entry, "diagonal.npz", temporary)["diagonal"])
-    return f"rank {rank}", values[0], values[1]
-
-
-def _write_tables(tables: Mapping[str, Table], target: Path) -> list[Path]:
-    files = []
+def _write_tables(tables: Mapping[str, Table], target: Path) -> None:
     for name, table in tables.items():
         for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
             # Numbers in full precision are for programs.
             if name == "numbers" and suffix != "csv":
                 continue
-            files.append(target / f"{name}.{suffix}")
-            files[-1].write_text(text, encoding="utf-8")
-    return files
+            (target / f"{name}.{suffix}").write_text(text, encoding="utf-8")

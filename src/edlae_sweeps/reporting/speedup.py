@@ -1,6 +1,7 @@
 """Table 1: how long a stand-alone fit takes, from cells that were repeated for it."""
 
 import itertools
+from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 
@@ -37,13 +38,22 @@ def timings(collected: Collected) -> tuple[dict[tuple[str, int], Timing], str, l
     same = [entry for entry, machine in zip(alone, machines, strict=True) if machine == chosen]
     if len(same) < len(alone):
         refused.append(f"{len(alone) - len(same)} timed cell(s) ran on another machine or with other threads")
+    diverged = [entry for entry in same if entry.run.tags.get("ended") == "diverged"]
+    if diverged:
+        refused.append(f"{len(diverged)} timed cell(s) diverged before their last epoch")
     found = {}
-    for (method, rank), group in itertools.groupby(
-        sorted(same, key=_order), key=lambda entry: (entry.method, entry.rank)
-    ):
+    whole = [entry for entry in same if entry not in diverged]
+    for (method, rank), group in itertools.groupby(sorted(whole, key=_order), key=lambda one: (one.method, one.rank)):
         assert rank is not None  # noqa: S101 - filtered above
-        found[method, rank] = Timing(tuple(entry.metrics["time/fit_seconds"] for entry in group))
-    words = f"{chosen[0]}, {chosen[1]}, {chosen[2]} thread(s)" if chosen else ""
+        cells = list(group)
+        params = Counter(_params(entry) for entry in cells).most_common(1)[0][0]
+        alike = [entry for entry in cells if _params(entry) == params]
+        if len(alike) < len(cells):
+            refused.append(f"{len(cells) - len(alike)} timed cell(s) of {method} at rank {rank} have other parameters")
+        found[method, rank] = Timing(tuple(entry.metrics["time/fit_seconds"] for entry in alike))
+    words = ""
+    if chosen:
+        words = f"{chosen[0]}, {chosen[1]}, {chosen[2]} thread(s), {same[0].run.params['dtype']}"
     return found, words, refused
 
 
@@ -63,3 +73,7 @@ def speedup_table(found: dict[tuple[str, int], Timing]) -> Table:
 
 def _order(entry: Entry) -> tuple[str, int]:
     return entry.method, entry.rank or 0
+
+
+def _params(entry: Entry) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(entry.run.params.items()))

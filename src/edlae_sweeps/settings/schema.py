@@ -89,10 +89,8 @@ class Settings:
         if self.repeat is not None and self.repeat < 1:
             raise ConfigError(f"repeat={self.repeat}: choose 1 or more, or null")
         if isinstance(self.tune, Optuna) and not self.space():
-            raise ConfigError(
-                f"tune=optuna: method={self.method.name} has nothing to search; give a range, such as "
-                "'method.search.l2=[1,100]', or choose tune=off"
-            )
+            remedy = "give a range, such as 'method.search.l2=[1,100]', or " if self.method.search else ""
+            raise ConfigError(f"tune=optuna: method={self.method.name} has nothing to search; {remedy}choose tune=off")
 
     def space(self) -> dict[str, Range]:
         """The ranges of `method.search`, ConfigError where they make no sense; nulls are left as they are set."""

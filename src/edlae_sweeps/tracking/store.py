@@ -8,6 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
@@ -109,10 +111,15 @@ class Experiment:
                 if not token:
                     return found
 
-    def get(self, run_id: str) -> Found:
-        """A run of this store by its id; TrackingError where there is none."""
+    def get(self, run_id: str) -> Found | None:
+        """A run of this store by its id; None where there is none."""
         with one_line_errors(self.uri):
-            run = self.client.get_run(run_id)
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
         return Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
 
     def history(self, run_id: str, metric: str) -> list[float]:
@@ -122,9 +129,20 @@ class Experiment:
         return [one.value for one in sorted(found, key=lambda one: one.step)][:-1]
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """A copy of an artifact in `folder`; TrackingError where it is gone."""
-        with one_line_errors(self.uri):
-            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        """An artifact, or a copy of it in `folder`; TrackingError where it is gone.
+
+        MLflow keeps absolute paths: where the folder of a database was moved, the artifact is looked for beside it.
+        """
+        try:
+            with one_line_errors(self.uri):
+                return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except TrackingError:
+            if self.uri.startswith("sqlite"):
+                database = Path(make_url(self.uri).database or "")
+                moved = database.parent / "artifacts" / self.dataset.name / run_id / "artifacts" / name
+                if moved.is_file():
+                    return moved
+            raise
 
     def record(
         self,
