@@ -79,9 +79,9 @@ def plot_epochs(
         for ax in (left, right):
             if closed is not None:
                 ax.axhline(closed, color=color, linestyle=":")
-    left.set(xlabel="epoch", ylabel="objective (Eq. 7)", yscale="log")
-    right.set(xlabel="seconds after the inverse")
-    left.legend(title="dotted: closed form\nat the same λ and p", fontsize="small")
+    left.set(xlabel="epoch", ylabel="objective (Eq. 7)")
+    right.set(xlabel="seconds after the inverse", xscale="log")
+    figure.legend(title="dotted: closed form\nat the same λ and p", loc="outside right center")
     return _save(figure, path)
 
 

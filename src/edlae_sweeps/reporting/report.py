@@ -85,7 +85,10 @@ def _make(
 def _figures(
     name: str, collected: Collected, pairs: Sequence[Pair], experiment: Experiment, temporary: Path, target: Path
 ) -> list[Figure]:
-    curves = {metric: _series(collected, f"test/{metric}") for metric in METRICS}
+    # The bound of the squared error is no recommender: it would flatten the others.
+    curves = {
+        metric: [line for line in _series(collected, f"test/{metric}") if line.method != "svd"] for metric in METRICS
+    }
     others = dict.fromkeys(pair.other for pair in pairs)
     differences = [
         Series(other, *zip(*((p.rank, p.difference, p.error) for p in pairs if p.other == other), strict=True))
