@@ -244,9 +244,10 @@ def _fit(factorised: Factorised, rank: Rank, name: str) -> Fitted:
 def _tell(summary: Mapping[str, Any]) -> None:
     """The data set in three lines of the log."""
     _log.info(
-        "%s training and 2 × %s held-out users, %s items, %s training events (density %.2g)",
+        "%s training and 2 × %s held-out users, %s items, %s training events (density %.2g), SHA-256 %s",
         *(f"{summary[name]:,}" for name in ("training_users", "heldout_users", "items", "training_events")),
         summary["density"],
+        summary["digest"][:12],
     )
     for name in ("items_per_user", "users_per_item"):
         quantiles = ", ".join(f"{value:,.0f} ({level})" for level, value in summary[name].items())

@@ -47,6 +47,19 @@ def test_every_pair_of_method_and_dataset_composes_and_passes_its_checks(method,
     found.check()
 
 
+@pytest.mark.parametrize("dataset", choices("dataset"))
+def test_every_experiment_composes_for_every_dataset(dataset, tmp_path):
+    (tmp_path / "plays.csv").touch()
+    path = [f"dataset.path={tmp_path / 'plays.csv'}"] if dataset == "interactions" else []
+    figure = settings("experiment=figure1", f"dataset={dataset}", *path)
+    assert (figure.tune.name, figure.rank[0], figure.rank[-1]) == ("optuna", 10, "full")
+    for method in ("closed", "admm", "zero_diag", "unconstrained"):
+        settings("experiment=figure1", f"method={method}", f"dataset={dataset}", *path).check()
+    table = settings("experiment=table1", f"dataset={dataset}", "method=admm_published", *path)
+    assert (table.repeat, table.skip_finished, table.tune.name, table.method.epochs) == (1, False, "off", 10)
+    table.check()
+
+
 def test_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EDLAE_SWEEPS_DATA", str(tmp_path))
     found = settings("rank=[10,full]")

@@ -81,5 +81,14 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
     assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
 
 
+def test_figure_1_in_small(start, tmp_path):
+    size = ("dataset=synthetic", "dataset.n_users=500", "dataset.n_items=60", "dataset.heldout_users=80")
+    job = start("experiment=figure1", *size, "rank=[2,5,full]", "tune.n_trials=2", folder=tmp_path)
+    out, err = job.communicate(timeout=300)
+    assert job.returncode == 0, err
+    assert len(cells(tmp_path)) == 12
+    assert all(name in out for name in ("closed", "admm", "zero_diag", "unconstrained"))
+
+
 def begun(folder: Path, pid: int) -> bool:
     return any(run.data.tags["pid"] == str(pid) for run in all_runs(folder))
