@@ -13,7 +13,7 @@ def settings(**changes: object) -> Settings:
     values = {
         "dataset": Debian(**DEBIAN), "method": closed(10.0, 0.1), "tune": Off(), "rank": 10,
         "dtype": DType.float32, "seed": 0,
-        "save_model": False, "repeat": None, "skip_finished": None,
+        "save_model": False, "epoch_metrics": False, "repeat": None, "skip_finished": None,
         "dry_run": False, "on_error": OnError.stop, "data_dir": "data", "tracking": Tracking(None, "mlruns"),
     }  # fmt: skip
     return Settings(**{**values, **changes})

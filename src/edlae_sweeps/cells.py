@@ -1,5 +1,6 @@
 """One cell: the result of one (method, rank), fitted and measured."""
 
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps import machine
-from edlae_sweeps.datasets import Prepared
+from edlae_sweeps.datasets import HeldOut, Prepared
 from edlae_sweeps.evaluation import PerUser, diagonal, diagonal_quantiles, eq_11, evaluate, residual
-from edlae_sweeps.methods import Advance, FullRank, LowRank, Method, Model, Rank, training_fit
+from edlae_sweeps.methods import Advance, FullRank, Iterative, LowRank, Method, Model, Rank, training_fit
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
 from edlae_sweeps.tracking import Found
 
@@ -38,10 +39,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model and how long `at_rank` took, in seconds."""
+    """A model, the seconds that `at_rank` took, and the validation nDCG@100 of each epoch where that was asked for."""
 
     model: Model
     seconds: float
+    epochs: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,24 @@ def cell_params(settings: Settings, method: Method, rank: object) -> dict[str, A
     }
 
 
-def fit_rank(factorised: Factorised, rank: Rank, advance: Advance | None) -> Fitted:
-    """The model of one rank, timed alone."""
+def fit_rank(factorised: Factorised, rank: Rank, advance: Advance | None, validation: HeldOut | None = None) -> Fitted:
+    """The model of one rank, timed alone; epochs are validated where `validation` is given, beside the time."""
+    method, state = factorised.method, factorised.state
+    found: list[float] = []
+    beside = 0.0
+
+    def observe(iterate: LowRank) -> None:
+        nonlocal beside
+        start = time.perf_counter()
+        found.append(evaluate(iterate, validation).summary()["ndcg_100"] if validation is not None else math.nan)
+        beside += time.perf_counter() - start
+
     start = time.perf_counter()
-    model = factorised.method.at_rank(factorised.state, rank, advance)
-    return Fitted(model, time.perf_counter() - start)
+    if validation is not None and isinstance(method, Iterative):
+        model = method.at_rank(state, rank, advance, observe)
+    else:
+        model = method.at_rank(state, rank, advance)
+    return Fitted(model, time.perf_counter() - start - beside, found)
 
 
 def measure_cell(
@@ -146,6 +161,8 @@ def measure_cell(
         "time/evaluate_seconds": evaluate_seconds,
         "memory/peak_gib": machine.peak_memory() / machine.GIB,
     }
+    if fitted.epochs:
+        history["validation/ndcg_100"] = list(fitted.epochs)
     tags = cell_tags(settings, data, rank, factorised.shared)
     params = cell_params(settings, factorised.method, rank)
     return Cell(cell_name(settings, rank), params, metrics, tags, outcome, history), test

@@ -217,7 +217,7 @@ def _finish_rank(
 ) -> tuple[Cell, list[Path]]:
     """One rank, and its files in the output folder of the job or below it."""
     name = cell_name(job.settings, rank)
-    fitted = _fit(factorised, rank, name)
+    fitted = _fit(job, factorised, rank, name)
     with stage(f"evaluate {name}") as advance:
         cell, per_user = measure_cell(job.settings, job.data, ground, factorised, rank, fitted, advance)
     folder = job.output / name if job.parent else job.output
@@ -234,11 +234,11 @@ def _finish_rank(
     return cell, files
 
 
-def _fit(factorised: Factorised, rank: Rank, name: str) -> Fitted:
+def _fit(job: Job, factorised: Factorised, rank: Rank, name: str) -> Fitted:
     if factorised.method.nested:
         return fit_rank(factorised, rank, None)
     with stage(f"fit {name}") as advance:
-        return fit_rank(factorised, rank, advance)
+        return fit_rank(factorised, rank, advance, job.data.validation if job.settings.epoch_metrics else None)
 
 
 def _tell(summary: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from .conftest import all_runs, client
 def folder(tmp_path_factory: pytest.TempPathFactory, debian) -> Path:  # noqa: ARG001 - prepared once
     folder = tmp_path_factory.mktemp("methods")
     for arguments, warned in (
-        (["method=admm", "rank=100", "method.omega=100"], True),
+        (["method=admm", "rank=100", "method.omega=100", "epoch_metrics=true"], True),
         (["method=zero_diag", "rank=[10,full]", "method.l2=10", "method.epochs=3", "save_model=true"], False),
         (["method.beta=iterate", "rank=10", "method.beta_iterations=1"], False),
     ):
@@ -57,6 +57,9 @@ def test_a_run_that_diverges_is_finished_with_its_best_iterate(folder):
     assert len(objectives) == metrics["train/epochs"]
     assert final == metrics["train/objective"] == pytest.approx(min(objectives), rel=1e-5)
     assert objectives.index(min(objectives)) + 1 == metrics["train/kept_epoch"]
+    validated = [metric.value for metric in client(folder).get_metric_history(run.info.run_id, "validation/ndcg_100")]
+    assert len(validated) == len(objectives) + 1
+    assert validated[int(metrics["train/kept_epoch"]) - 1] == pytest.approx(validated[-1], abs=1e-9)
     assert len(history["train/squared_error"]) == len(objectives) + 1
     assert history["time/elapsed_seconds"] == sorted(history["time/elapsed_seconds"])
 

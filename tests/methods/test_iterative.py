@@ -1,5 +1,6 @@
 """ADMM and the zero-diagonal model against their updates written out, and what happens when they diverge."""
 
+import time
 from dataclasses import replace
 from itertools import islice
 
@@ -138,6 +139,22 @@ def test_the_best_iterate_is_kept_and_its_end_is_told(objectives, kept, ended, r
     assert len(model.history.seconds) == recorded
     assert calls == [(epoch, len(objectives)) for epoch in range(1, recorded + 1)]
     assert ("diverged in epoch" in caplog.text) == (ended == "diverged")
+
+
+def test_every_iterate_is_shown_and_the_time_of_looking_does_not_count():
+    seen: list[LowRank] = []
+
+    def look(iterate: LowRank) -> None:
+        time.sleep(0.5)
+        seen.append(iterate)
+
+    X = (np.random.default_rng(0).random((30, 9)) < 0.4).astype(float)
+    method = Admm(2.0, 0.1, 4, 0.0, 0, 10.0)
+    state = method.factorise(X.T @ X, method.penalty(X.T @ X), 2)
+    model = method.at_rank(state, 2, None, look)
+    assert len(seen) == 4
+    assert np.array_equal(seen[model.history.kept - 1].U, model.U)
+    assert model.history.seconds[-1] < 1.5
 
 
 def test_tolerance_is_relative():

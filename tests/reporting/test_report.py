@@ -24,7 +24,8 @@ SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "data
 # Few enough not to diverge.
 EPOCHS = {"admm": ("method.epochs=2",), "admm_published": ("method.epochs=2",)}
 JOBS = [
-    *(("rank=[2,5,20,full]", f"method={name}") for name in ("closed", "admm", "zero_diag", "unconstrained", "relaxed")),
+    *(("rank=[2,5,20,full]", f"method={name}", "epoch_metrics=true")
+      for name in ("closed", "admm", "zero_diag", "unconstrained", "relaxed")),
     ("rank=[2,5,20]", "method=svd"),
     # Worse on validation, and measured otherwise: neither is to be shown.
     ("rank=5", "method.l2=3000"),
@@ -187,7 +188,10 @@ def test_each_cell_tells_the_command_that_it_is_from(made):
     for row in rows(made.page.parent / "numbers.csv"):
         assert f"<td>{row['method']}, rank {row['rank']}</td>" in page
         assert row["run_id"] in page
-    assert "dataset.heldout_users=100 dtype=float64 &#39;rank=[2,5,20,full]&#39; method=unconstrained" in page
+    assert (
+        "dataset.heldout_users=100 dtype=float64 &#39;rank=[2,5,20,full]&#39; method=unconstrained epoch_metrics=true"
+        in page
+    )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from edlae_sweeps.methods.admm import Admm
 from edlae_sweeps.methods.admm_published import AdmmPublished
 from edlae_sweeps.methods.base import Advance, FullRank, History, LowRank, Method, Model, Rank, TrainingFit
 from edlae_sweeps.methods.closed import Beta, Closed
+from edlae_sweeps.methods.iteration import Iterative
 from edlae_sweeps.methods.objective import training_fit
 from edlae_sweeps.methods.relaxed import Relaxed
 from edlae_sweeps.methods.svd import Svd
@@ -24,6 +25,7 @@ __all__ = [
     "Closed",
     "FullRank",
     "History",
+    "Iterative",
     "LowRank",
     "Method",
     "Model",

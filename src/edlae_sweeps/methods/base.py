@@ -84,6 +84,8 @@ class FullRank:
 
 
 Model = LowRank | FullRank
+# What is told of each iterate of an iterative method; its time does not count.
+Observe = Callable[[LowRank], None]
 
 
 @dataclass

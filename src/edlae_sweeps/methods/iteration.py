@@ -19,6 +19,7 @@ from edlae_sweeps.methods.base import (
     LowRank,
     Method,
     Model,
+    Observe,
     Rank,
     TrainingFit,
     Vector,
@@ -66,12 +67,12 @@ class Iterative(Method):
     def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:  # noqa: ARG002 - one for all
         return Problem(gram, penalty, solve_edlae(gram, penalty))
 
-    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
+    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None, observe: Observe | None = None) -> Model:
         self.check_rank(rank)
         if rank == "full":
             full: FullRank = state.full
             return full
-        return run_epochs(self.name, self.iterates(state, rank), self.epochs, self.tolerance, advance)
+        return run_epochs(self.name, self.iterates(state, rank), self.epochs, self.tolerance, advance, observe)
 
     @abstractmethod
     def iterates(self, state: Any, k: int) -> Iterator[Iterate]:
@@ -90,9 +91,14 @@ class Iterative(Method):
 
 
 def run_epochs(
-    name: str, iterates: Iterator[Iterate], epochs: int, tolerance: float, advance: Advance | None
+    name: str,
+    iterates: Iterator[Iterate],
+    epochs: int,
+    tolerance: float,
+    advance: Advance | None = None,
+    observe: Observe | None = None,
 ) -> LowRank:
-    """The best iterate by objective among at most `epochs`.
+    """The best iterate by objective among at most `epochs`; `observe` is shown each.
 
     Ends early when the objective changes by no more than `tolerance` relative to itself (0: when it stands still), and
     when it diverges: not finite, far above its best, or a step that can't be computed. That is told in a warning and in
@@ -102,14 +108,18 @@ def run_epochs(
     seconds: list[float] = []
     kept, U, V = 0, None, None
     ended: Literal["epochs", "converged", "diverged"] = "epochs"
-    start = time.perf_counter()
+    elapsed = 0.0
     for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
         found = _next(name, iterates)
+        elapsed += time.perf_counter() - start
         if found is None:
             ended = "diverged"
             break
         fits.append(found[2])
-        seconds.append(time.perf_counter() - start)
+        seconds.append(elapsed)
+        if observe is not None:
+            observe(LowRank(found[0], found[1]))
         objective = fits[-1].objective
         if kept == 0 or objective < fits[kept - 1].objective:
             kept, U, V = epoch, found[0], found[1]

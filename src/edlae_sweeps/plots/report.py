@@ -26,6 +26,17 @@ _NAMES = {"ndcg_100": "nDCG@100", "recall_20": "Recall@20", "recall_50": "Recall
 
 
 @dataclass(frozen=True)
+class Epochs:
+    """ADMM of one rank, epoch by epoch, and the closed form's values of the same, where they can be compared."""
+
+    seconds: Sequence[float]
+    objective: Sequence[float]
+    ndcg: Sequence[float]
+    closed_objective: float | None
+    closed_ndcg: float | None
+
+
+@dataclass(frozen=True)
 class Series:
     """One line: a method, its ranks in order, values there, and standard errors if there are any."""
 
@@ -65,23 +76,28 @@ def plot_training(title: str, squared_error: Sequence[Series], objective: Sequen
     return _save(figure, path)
 
 
-def plot_epochs(
-    title: str, runs: Mapping[int, tuple[Sequence[float], Sequence[float], float | None]], path: Path
-) -> list[Path]:
-    """ADMM's objective over epochs and over seconds: rank → (seconds, objectives, closed form's or None)."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+def plot_epochs(title: str, runs: Mapping[int, Epochs], path: Path) -> list[Path]:
+    """ADMM's objective over epochs and seconds, and its validation nDCG@100 over epochs if there is any, by rank."""
+    validated = any(run.ndcg for run in runs.values())
+    figure = Figure(figsize=(13 if validated else 10, 4.2), layout="constrained")
+    axes = figure.subplots(1, 3 if validated else 2)
     figure.suptitle(title)
-    for number, (rank, (seconds, objectives, closed)) in enumerate(runs.items()):
+    for number, (rank, run) in enumerate(runs.items()):
         color = f"C{number}"
-        left.plot(range(1, len(objectives) + 1), objectives, color=color, marker=".", label=f"rank {rank}")
-        right.plot(seconds, objectives, color=color, marker=".")
-        for ax in (left, right):
+        axes[0].plot(range(1, len(run.objective) + 1), run.objective, color=color, marker=".", label=f"rank {rank}")
+        axes[1].plot(run.seconds, run.objective, color=color, marker=".")
+        lines = [(axes[0], run.closed_objective), (axes[1], run.closed_objective)]
+        if validated:
+            axes[2].plot(range(1, len(run.ndcg) + 1), run.ndcg, color=color, marker=".")
+            lines.append((axes[2], run.closed_ndcg))
+        for ax, closed in lines:
             if closed is not None:
                 ax.axhline(closed, color=color, linestyle=":")
-    left.set(xlabel="epoch", ylabel="objective (Eq. 7)")
-    right.set(xlabel="seconds after the inverse", xscale="log")
-    figure.legend(title="dotted: closed form\nat the same λ and p", loc="outside right center")
+    axes[0].set(xlabel="epoch", ylabel="objective (Eq. 7)")
+    axes[1].set(xlabel="seconds after the inverse", xscale="log")
+    if validated:
+        axes[2].set(xlabel="epoch", ylabel="validation nDCG@100")
+    figure.legend(title="dotted: closed form\n(objective: if at\nthe same λ and p)", loc="outside right center")
     return _save(figure, path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edlae_sweeps.datasets.base import is_plain
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.plots import Series, plot_curves, plot_diagonal, plot_epochs, plot_training
+from edlae_sweeps.plots import Epochs, Series, plot_curves, plot_diagonal, plot_epochs, plot_training
 from edlae_sweeps.reporting.collect import Collected, Entry, collect
 from edlae_sweeps.reporting.curves import METRICS, accuracy_table, dataset_table, numbers_table
 from edlae_sweeps.reporting.diagonals import diagonal_table, diagonals_of
@@ -133,20 +133,23 @@ def _series(collected: Collected, metric: str) -> list[Series]:
     return lines
 
 
-def _epochs(
-    collected: Collected, experiment: Experiment
-) -> dict[int, tuple[Sequence[float], Sequence[float], float | None]]:
-    """Seconds and objectives of ADMM by rank, and the closed form's objective where λ and p are the same."""
-    found: dict[int, tuple[Sequence[float], Sequence[float], float | None]] = {}
+def _epochs(collected: Collected, experiment: Experiment) -> dict[int, Epochs]:
+    """ADMM by rank; the closed form's objective where λ and p are the same, its nDCG wherever there is one."""
+    found: dict[int, Epochs] = {}
     cells = [entry for entry in collected.of("admm") if entry.rank is not None]
     for entry in cells[:: -(-len(cells) // _MOST_EPOCH_LINES) if cells else 1]:
-        seconds = experiment.history(entry.run.id, "time/elapsed_seconds")
         objectives = experiment.history(entry.run.id, "train/objective")
-        # Its last value has no final one after it.
-        seconds = [*seconds, entry.metrics["time/elapsed_seconds"]][: len(objectives)]
+        # Their last value has no final one after it.
+        seconds = [*experiment.history(entry.run.id, "time/elapsed_seconds"), entry.metrics["time/elapsed_seconds"]]
         closed = collected.at("closed", entry.rank)
         same = closed is not None and all(_param(closed, key) == _param(entry, key) for key in ("l2", "dropout"))
-        found[entry.rank or 0] = (seconds, objectives, closed.metrics["train/objective"] if closed and same else None)
+        found[entry.rank or 0] = Epochs(
+            seconds[: len(objectives)],
+            objectives,
+            experiment.history(entry.run.id, "validation/ndcg_100"),
+            closed.metrics["train/objective"] if closed and same else None,
+            closed.metrics["validation/ndcg_100"] if closed else None,
+        )
     return found
 
 

@@ -67,6 +67,7 @@ class Settings:
     dtype: DType
     seed: int
     save_model: bool
+    epoch_metrics: bool
     repeat: int | None
     skip_finished: bool | None
     dry_run: bool
