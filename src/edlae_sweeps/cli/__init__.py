@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 # What the jobs of this process left: the summary of a multirun comes after all of them.
 _finished: list[tuple[Settings, list[Cell]]] = []
 _failed: list[str] = []
+_hook_before = sys.unraisablehook
 
 
 class Stopped(KeyboardInterrupt):
@@ -112,10 +113,28 @@ def _end(error: str = "", status: int = 0) -> NoReturn:
 
 
 def _hear_signals() -> None:
+    if sys.unraisablehook is not _tell_again:
+        global _hook_before
+        _hook_before = sys.unraisablehook
+        sys.unraisablehook = _tell_again
     for signum in (signal.SIGTERM, signal.SIGHUP):
         # nohup and its like have set it to be ignored, and mean it.
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _stop)
+
+
+def _tell_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised in a finaliser: a signal to stop that came just then is raised anew, outside it."""
+    stop = unraisable.exc_value
+    if not isinstance(stop, KeyboardInterrupt):
+        _hook_before(unraisable)
+        return
+
+    def again(*_: object) -> NoReturn:
+        raise stop
+
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 def _stop(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of a handler
