@@ -206,8 +206,8 @@ def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> d
         "kind": "cell",
         "run_key": run_key(settings, data, rank),
         "shared": str(shared).lower(),
-        # Whose full-rank model this is, where it is not the method's own.
         **({"repeat": str(settings.repeat)} if settings.repeat else {}),
+        # Whose full-rank model this is, where it is not the method's own.
         **({"limit": limit} if rank == "full" and limit and limit != settings.method.name else {}),
         **origin_tags(data),
     }

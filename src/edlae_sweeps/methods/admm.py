@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from edlae_sweeps.errors import ConfigError
@@ -24,6 +25,11 @@ class AdmmSettings(Iterative):
         super().check()
         if not 0 < self.omega <= 1e15:
             raise ConfigError(f"method.omega={self.omega}: choose a number above 0, up to 1e15")
+
+    def weights(self, beta: Vector, gamma: Vector, penalty: Vector, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        """1 + β and Ω(β−γ) as columns (n, 1)."""
+        columns = (1 + beta, (penalty + self.omega) * (beta - gamma))
+        return columns[0].astype(dtype)[:, None], columns[1].astype(dtype)[:, None]
 
     def update(
         self, diag_GW: Vector, diag_W: Vector, gamma: Vector, g: Vector, penalty: Vector
@@ -58,8 +64,7 @@ class Admm(AdmmSettings):
         U = self.start(len(g), k, dtype)
         GU = gram @ U
         while True:
-            grow = (1 + beta).astype(dtype)[:, None]
-            pull = ((penalty + self.omega) * (beta - gamma)).astype(dtype)[:, None]
+            grow, pull = self.weights(beta, gamma, penalty, dtype)
             V = qr(grow * GU + pull * U, mode="economic", overwrite_a=True, check_finite=False)[0]
             U = apply_inverse(state.full, gram @ (grow * V) + pull * V)
             GU = gram @ U

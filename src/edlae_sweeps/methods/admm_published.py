@@ -45,8 +45,7 @@ class AdmmPublished(AdmmSettings):
         U = self.start(len(g), k, dtype)
         GU = gram @ U
         while True:
-            grow = (1 + beta).astype(dtype)[:, None]
-            pull = ((penalty + self.omega) * (beta - gamma)).astype(dtype)[:, None]
+            grow, pull = self.weights(beta, gamma, penalty, dtype)
             inverse = invert_general(U.T @ (GU + twice * U))
             V = (grow * (U.T @ gram).T + pull * U) @ inverse
             H = V @ invert_general(V.T @ V)
