@@ -16,6 +16,9 @@ from edlae_sweeps.methods import Beta, Closed
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("default")
 
+# As the yaml of the methods has it.
+EIG_TOL = 1e-7
+
 DEBIAN = {
     "heldout_users": 2000,
     "min_user_events": 5,
@@ -25,9 +28,11 @@ DEBIAN = {
 }
 
 
-def closed(l2: float, dropout: float, beta: Beta = Beta.zero, beta_iterations: int = 1) -> Closed:
+def closed(
+    l2: float, dropout: float, beta: Beta = Beta.zero, beta_iterations: int = 1, eig_tol: float = EIG_TOL
+) -> Closed:
     """Algorithm 1, unless told otherwise."""
-    return Closed(l2, dropout, beta, beta_iterations)
+    return Closed(l2, dropout, eig_tol, beta, beta_iterations)
 
 
 @pytest.fixture(scope="session")

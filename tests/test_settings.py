@@ -13,7 +13,8 @@ def settings(**changes: object) -> Settings:
     values = {
         "dataset": Debian(**DEBIAN), "method": closed(10.0, 0.1), "tune": Off(), "rank": 10,
         "dtype": DType.float32, "seed": 0,
-        "save_model": False, "epoch_metrics": False, "repeat": None, "skip_finished": None,
+        "save_model": False, "epoch_metrics": False, "threads": None, "memory": None,
+        "repeat": None, "skip_finished": None,
         "dry_run": False, "on_error": OnError.stop, "data_dir": "data", "tracking": Tracking(None, "mlruns"),
     }  # fmt: skip
     return Settings(**{**values, **changes})

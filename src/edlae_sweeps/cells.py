@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edlae_sweeps import machine
 from edlae_sweeps.datasets import HeldOut, Prepared
 from edlae_sweeps.evaluation import PerUser, diagonal, diagonal_quantiles, eq_11, evaluate, residual
-from edlae_sweeps.methods import Advance, FullRank, Iterative, LowRank, Method, Model, Rank, training_fit
+from edlae_sweeps.methods import Advance, Iterative, LowRank, Method, Model, Rank, training_fit
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
 from edlae_sweeps.tracking import Found
 
@@ -143,7 +143,7 @@ def measure_cell(
     test = evaluate(model, data.test, advance)
     evaluate_seconds = time.perf_counter() - start
     fit = training_fit(ground.gram, factorised.penalty, model)
-    outcome, iterations, history = _iterations(model)
+    outcome, found, history = _found(model)
     metrics = {
         **_named("test", test.summary()),
         **_named("validation", validation.summary()),
@@ -152,7 +152,7 @@ def measure_cell(
         "validation/users": float(len(validation.users)),
         "train/squared_error": fit.squared_error,
         "train/objective": fit.objective,
-        **iterations,
+        **found,
         **_weights(ground.gram, factorised, model),
         **_named("time", ground.seconds),
         "time/factorise_seconds": factorised.seconds,
@@ -168,9 +168,14 @@ def measure_cell(
     return Cell(cell_name(settings, rank), params, metrics, tags, outcome, history), test
 
 
-def _iterations(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
-    """Tags, metrics and metrics by epoch of a model that was iterated to; nothing of another."""
-    if not isinstance(model, LowRank) or model.history is None:
+def _found(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
+    """How the model was found: tags, metrics, and metrics by epoch where it was iterated to."""
+    if not isinstance(model, LowRank):
+        return {}, {}, {}
+    if model.solved is not None:
+        solver = f"{model.solved.solver}, shared" if model.solved.shared else model.solved.solver
+        return {"eigensolver": solver}, {"eigen/gap": model.solved.gap, "eigen/steps": float(model.solved.steps)}, {}
+    if model.history is None:
         return {}, {}, {}
     history = model.history
     metrics = {
@@ -192,8 +197,8 @@ def _weights(gram: NDArray[Any], factorised: Factorised, model: Model) -> dict[s
         return {}
     method = factorised.method
     metrics = _named("diagonal", diagonal_quantiles(diagonal(model)))
-    full = method.at_rank(factorised.state, "full") if method.limit == "closed" else None
-    if isinstance(full, FullRank):
+    full = method.full_rank(factorised.state) if method.limit == "closed" else None
+    if full is not None:
         metrics |= _named("eq11", eq_11(gram, factorised.penalty, full, model))
         metrics |= _named("residual", residual(full, model))
     return metrics

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edlae_sweeps import machine
 from edlae_sweeps.cells import (
     Cell,
     Factorised,
@@ -85,6 +86,12 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multi
     run is created: EdlaeSweepsError.
     """
     settings.check()
+    memory = None if settings.memory is None else int(settings.memory * machine.GIB)
+    with machine.use(settings.threads, memory):
+        return _run(settings, output, composed, multirun)
+
+
+def _run(settings: Settings, output: Path, composed: Mapping[str, str], multirun: bool) -> list[Cell]:
     ranks = settings.ranks()
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     if orphans := store.close_orphans():

@@ -12,9 +12,6 @@ from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.settings import Settings
 
-# What the process takes beside the matrices of the method: interpreter, libraries, data, one batch of scores.
-_BASE_BYTES = machine.GIB
-
 
 def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> None:
     """Raise ConfigError when the estimated peak exceeds the memory left to this process, by cgroups too."""
@@ -36,7 +33,7 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> 
     kept = data.n_items**2 * itemsize if settings.tune.name != "off" and not settings.method.nested else 0
     return (
         kept
-        + _BASE_BYTES
+        + machine.PROCESS_BYTES
         + settings.method.peak_bytes(data.n_items, max([0, *(rank for rank in ranks if rank != "full")]), itemsize)
     )
 

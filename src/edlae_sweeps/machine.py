@@ -1,26 +1,55 @@
 """Facts about the machine: memory that may be used, processor, BLAS threads."""
 
+import os
 import platform
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 GIB = 1024**3
+# What a process takes beside the matrices of a method: interpreter, libraries, data, one batch of scores.
+PROCESS_BYTES = GIB
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_LIST = Path("/proc/self/cgroup")
+# Bytes that this process may take in all, by its own wish.
+_memory_limit: int | None = None
+
+
+@contextmanager
+def use(threads: int | None = None, memory: int | None = None) -> Iterator[None]:
+    """Keep to so many threads of linear algebra and bytes of memory for a while; None leaves it to the machine.
+
+    The former holds for all libraries of this process, the latter for what asks `available_memory`.
+    """
+    global _memory_limit
+    before, _memory_limit = _memory_limit, memory
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        _memory_limit = before
+
+
+def cores() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGROUP_LIST) -> int:
     """Bytes that this process may still take: the least of free physical memory and the room left in its cgroups.
 
     Reads both versions of Linux control groups (containers, Slurm, systemd), each group and its parents; elsewhere
-    there is only physical memory.
+    there is only physical memory. `use` may have set a limit below all that.
     """
     free = psutil.virtual_memory().available
     rooms = [_room(folder, *names) for folder, names in _memory_cgroups(cgroup_root, cgroup_list)]
+    if _memory_limit is not None:
+        rooms.append(_memory_limit - psutil.Process().memory_info().rss)
     return max(0, min([free, *(room for room in rooms if room is not None)]))
 
 

@@ -1,24 +1,105 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edlae_sweeps.linalg import leading_eigenpairs
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.linalg import block_krylov, leading_eigenpairs, uses_blocks
+
+
+def with_eigenvalues(theta: np.ndarray, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    """M with these eigenvalues, and its eigenvectors in their order."""
+    Q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((len(theta), len(theta))))
+    return ((Q * theta) @ Q.T).astype(dtype), Q
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("float64", 1e-10)])
 @pytest.mark.parametrize("k", [1, 10, 60, 200])
-def test_known_eigenpairs(k, dtype, tolerance):
-    n = 200
-    Q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n)))
-    theta = np.linspace(100, 1, n)
-    m = ((Q * theta) @ Q.T).astype(dtype)
-    values, vectors = leading_eigenpairs(m.copy(), k)
-    np.testing.assert_allclose(values, theta[:k], rtol=tolerance)
-    np.testing.assert_allclose(vectors @ vectors.T, Q[:, :k] @ Q[:, :k].T, atol=tolerance)
-    assert vectors.shape == (n, k)
-    assert vectors.dtype == dtype
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_known_eigenpairs_by_lapack(k, dtype, tolerance, overwrite):
+    theta = np.linspace(100, 1, 200)
+    m, Q = with_eigenvalues(theta, dtype)
+    given_m = m.copy()
+    pairs = leading_eigenpairs(given_m, k, 0.0, overwrite)
+    np.testing.assert_allclose(pairs.values, theta[:k], rtol=tolerance)
+    np.testing.assert_allclose(pairs.vectors @ pairs.vectors.T, Q[:, :k] @ Q[:, :k].T, atol=tolerance)
+    assert pairs.vectors.shape == (200, k)
+    assert pairs.vectors.dtype == dtype
+    assert (pairs.gap, pairs.steps) == (0.0, 0)
+    assert overwrite or np.array_equal(given_m, m)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("k", [1, 10, 100, 300])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-5])
+def test_blocks_capture_the_energy_they_promise(k, decay, dtype, tolerance):
+    theta = 1000 * np.arange(1, 1201) ** -decay
+    m, _ = with_eigenvalues(theta, dtype)
+    pairs = block_krylov(lambda Y: m @ Y, len(m), k, dtype, tolerance)
+    assert pairs.steps > 0
+    assert pairs.gap <= tolerance
+    captured = np.trace(pairs.vectors.T.astype(float) @ m @ pairs.vectors)
+    assert 1 - captured / theta[:k].sum() <= tolerance
+    np.testing.assert_allclose(pairs.values.sum(), captured, rtol=1e-5)
+    np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(k), atol=1e-4 if dtype == "float32" else 1e-12)
+    assert np.all(np.diff(pairs.values) <= 1e-6 * theta[0])
+
+
+def test_an_estimated_gap_is_that_of_the_energy_or_more():
+    for decay in (0.3, 1.0, 3.0):
+        theta = np.arange(1, 1001.0) ** -decay
+        m, _ = with_eigenvalues(theta)
+        for tolerance in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+            pairs = block_krylov(lambda Y, m=m: m @ Y, len(m), 50, "float64", tolerance)
+            assert 1 - pairs.values.sum() / theta[:50].sum() <= max(pairs.gap, 1e-12)
+
+
+@given(st.integers(2, 60), st.data())
+def test_blocks_on_matrices_of_little_rank_and_in_every_size(n, data):
+    """The space that M makes of the start is used up before the basis is large enough."""
+    rank, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
+    X = np.random.default_rng(n).standard_normal((rank, n)) * 3.0 ** -np.arange(rank)[:, None]
+    m = X.T @ X
+    pairs = block_krylov(lambda Y: m @ Y, n, k, "float64", 1e-9)
+    expected = np.linalg.eigvalsh(m)[::-1][:k]
+    np.testing.assert_allclose(pairs.values.sum(), expected.sum(), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(k), atol=1e-9)
+
+
+def test_a_gap_that_is_not_reached_is_an_error_with_the_remedy():
+    # Nothing but the identity and noise: no direction is better than another until the space is used up.
+    theta = 1 + 1e-3 * np.linspace(1, 0, 4000)
+    Q = np.random.default_rng(1).standard_normal(4000)
+    Q /= np.linalg.norm(Q)
+
+    def product(Y: np.ndarray) -> np.ndarray:
+        Z = Y - 2 * np.outer(Q, Q @ Y)
+        Z *= theta[:, None]
+        return np.asfortranarray(Z - 2 * np.outer(Q, Q @ Z))
+
+    with pytest.raises(SolverError, match=r"not to 1e-12: raise method\.eig_tol"):
+        block_krylov(product, 4000, 5, "float64", 1e-12)
+
+
+def test_blocks_are_for_large_matrices_and_small_ranks():
+    assert uses_blocks(20_108, 10, 1e-5)
+    assert uses_blocks(20_108, 5_000, 1e-5)
+    assert uses_blocks(5_418, 500, 1e-5)
+    assert not uses_blocks(5_418, 4_000, 1e-5)
+    assert not uses_blocks(20_108, 10, 0.0)
+
+
+def test_both_ways_agree_where_blocks_are_chosen():
+    theta = 1000 * np.arange(1, 1201) ** -1.0
+    m, _ = with_eigenvalues(theta)
+    assert uses_blocks(1200, 30, 1e-8)
+    blocks, dense = (leading_eigenpairs(m, 30, tolerance) for tolerance in (1e-8, 0.0))
+    assert blocks.steps > 0
+    np.testing.assert_allclose(blocks.values, dense.values, rtol=1e-7)
 
 
 def test_ranks_outside_the_matrix_are_refused():
     for k in (0, 4):
         with pytest.raises(ValueError, match=f"k = {k}"):
-            leading_eigenpairs(np.eye(3), k)
+            leading_eigenpairs(np.eye(3), k, 1e-5)

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import invert_spd, mirror_upper
+from edlae_sweeps.linalg import (
+    invert_spd,
+    invert_upper,
+    lower_product,
+    mirror_upper,
+    set_below,
+    upper_blocks,
+    upper_product,
+)
 
 
 def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
@@ -48,4 +56,26 @@ def test_mirror_upper(n):
     a = np.random.default_rng(n).random((n, n))
     expected = np.triu(a) + np.triu(a, 1).T
     mirror_upper(a)
+    assert np.array_equal(a, expected)
+
+
+@pytest.mark.parametrize("n", [1, 5, 700])
+def test_one_array_holds_a_matrix_and_the_inverse(n):
+    a = spd(n)
+    both = a.copy()
+    invert_upper(both)
+    assert np.array_equal(np.tril(both, -1), np.tril(a, -1))
+    inverse = np.linalg.inv(a)
+    np.testing.assert_allclose(np.triu(both), np.triu(inverse), atol=1e-10)
+    Y = np.asfortranarray(np.random.default_rng(0).standard_normal((n, 3)))
+    np.testing.assert_allclose(upper_product(both, Y), inverse @ Y, atol=1e-9)
+    np.testing.assert_allclose(lower_product(both, a.diagonal(), Y), a @ Y, atol=1e-9 * np.abs(a @ Y).max())
+
+
+@pytest.mark.parametrize("n", [1, 5, 256, 257, 700])
+def test_what_is_written_below_leaves_what_is_above(n):
+    a = np.random.default_rng(n).random((n, n))
+    expected = np.triu(a) + np.tril(2 * a.T, -1)
+    for rows, columns in upper_blocks(n):
+        set_below(a, rows, columns, 2 * a[rows, columns].T)
     assert np.array_equal(a, expected)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from reference import algorithm_1, edlae, penalty
 
 from edlae_sweeps.methods import training_fit
-from edlae_sweeps.methods.family import Problem, apply_inverse, metric, solve_edlae, solve_full_rank
+from edlae_sweeps.methods.full_rank import Problem, apply_inverse, solve_edlae, solve_full_rank
+from edlae_sweeps.methods.low_rank import metric
 
 
 def close(a: np.ndarray, b: np.ndarray, tolerance: float = 1e-8) -> None:

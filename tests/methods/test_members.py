@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import closed, problems
+from conftest import EIG_TOL, closed, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import penalty, squared_error
@@ -22,9 +22,9 @@ def ridge_objective(X: np.ndarray, W: np.ndarray, Lam: np.ndarray) -> float:
 def test_relaxed_runs_from_edlae_to_ridge(problem):
     X, l2, dropout = problem
     G = X.T @ X
-    for xi, other in ((0.0, closed(l2, dropout)), (1.0, Unconstrained(l2, dropout))):
+    for xi, other in ((0.0, closed(l2, dropout)), (1.0, Unconstrained(l2, dropout, EIG_TOL))):
         expected = model_of(other, G, "full").B
-        np.testing.assert_allclose(model_of(Relaxed(l2, dropout, xi), G, "full").B, expected, atol=1e-9)
+        np.testing.assert_allclose(model_of(Relaxed(l2, dropout, EIG_TOL, xi), G, "full").B, expected, atol=1e-9)
 
 
 @given(problems(), st.floats(0, 1), st.integers(0, 2**31))
@@ -32,7 +32,7 @@ def test_relaxed_is_the_best_of_all_models_with_a_bounded_diagonal(problem, xi, 
     X, l2, dropout = problem
     n = X.shape[1]
     Lam = penalty(X, l2, dropout)
-    B = model_of(Relaxed(l2, dropout, xi), X.T @ X, "full").B
+    B = model_of(Relaxed(l2, dropout, EIG_TOL, xi), X.T @ X, "full").B
     assert (B.diagonal() <= xi + 1e-9).all()
     best = ridge_objective(X, B, Lam)
     random = np.random.default_rng(seed)
@@ -46,7 +46,7 @@ def test_relaxed_is_the_best_of_all_models_with_a_bounded_diagonal(problem, xi, 
 def test_unconstrained_full_rank_is_ridge(problem):
     X, l2, dropout = problem
     G, Lam = X.T @ X, penalty(X, l2, dropout)
-    B = model_of(Unconstrained(l2, dropout), G, "full").B
+    B = model_of(Unconstrained(l2, dropout, EIG_TOL), G, "full").B
     np.testing.assert_allclose(B, np.linalg.solve(G + Lam, G), atol=1e-9)
 
 
@@ -57,7 +57,7 @@ def test_unconstrained_is_at_least_as_good_as_alternating_least_squares(problem,
     k = min(k, n)
     G, Lam = X.T @ X, penalty(X, l2, dropout)
     A = G + Lam
-    model = model_of(Unconstrained(l2, dropout), G, k)
+    model = model_of(Unconstrained(l2, dropout, EIG_TOL), G, k)
     ours = ridge_objective(X, model.U @ model.V.T, Lam)
     random = np.random.default_rng(seed)
     for _ in range(4):
@@ -77,6 +77,6 @@ def test_svd_reaches_the_sum_of_the_trailing_squared_singular_values(problem, k)
     X, _, _ = problem
     k = min(k, X.shape[1])
     G = X.T @ X
-    fit = training_fit(G, np.zeros(len(G)), model_of(Svd(), G, k))
+    fit = training_fit(G, np.zeros(len(G)), model_of(Svd(EIG_TOL), G, k))
     bound = np.sum(np.linalg.svd(X, compute_uv=False)[k:] ** 2)
     assert fit.squared_error == pytest.approx(bound, abs=1e-9 * X.sum())

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import closed
+from conftest import EIG_TOL, closed
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, SolverError
@@ -32,9 +32,9 @@ METHODS_UNDER_TEST = {
     "admm": [Admm(5.0, 0.2, 5, 0.0, 0, 10.0)],
     "admm_published": [AdmmPublished(5.0, 0.2, 5, 0.0, 0, 10.0)],
     "zero_diag": [ZeroDiag(5.0, 0.0, 5, 0.0, 0), ZeroDiag(5.0, 0.2, 5, 0.0, 0)],
-    "unconstrained": [Unconstrained(5.0, 0.2)],
-    "relaxed": [Relaxed(5.0, 0.2, 0.3)],
-    "svd": [Svd()],
+    "unconstrained": [Unconstrained(5.0, 0.2, EIG_TOL)],
+    "relaxed": [Relaxed(5.0, 0.2, EIG_TOL, 0.3)],
+    "svd": [Svd(EIG_TOL)],
 }
 CASES = [method for methods in METHODS_UNDER_TEST.values() for method in methods]
 
@@ -127,12 +127,12 @@ def test_penalties_outside_their_range_are_refused(l2, dropout):
 @pytest.mark.parametrize("xi", [-0.1, 1.1, float("nan")])
 def test_bounds_of_the_diagonal_outside_their_range_are_refused(xi):
     with pytest.raises(ConfigError, match=r"method\.xi="):
-        Relaxed(1.0, 0.0, xi).check()
+        Relaxed(1.0, 0.0, EIG_TOL, xi).check()
 
 
 def test_svd_has_no_full_rank():
     with pytest.raises(ConfigError, match="svd at full rank is the identity"):
-        Svd().check_rank("full")
+        Svd(EIG_TOL).check_rank("full")
 
 
 def test_items_that_make_the_unregularised_problem_singular_are_told_the_remedy():

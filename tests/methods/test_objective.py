@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from reference import eq7, penalty, squared_error
 
 from edlae_sweeps.methods import LowRank, training_fit
-from edlae_sweeps.methods.family import solve_full_rank
+from edlae_sweeps.methods.full_rank import solve_full_rank
 
 
 @given(problems(), st.integers(1, 9), st.integers(0, 2**31))

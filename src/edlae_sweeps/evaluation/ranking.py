@@ -1,20 +1,24 @@
 """Ranking of held-out users in batches: the metrics of one model in bounded memory."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
+from edlae_sweeps import machine
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
 from edlae_sweeps.methods import LowRank
 
-# Bytes of one batch of scores. Its copy for the selection, masks and sparse temporaries take about three times as much.
+# Bytes of the scores in hand. Copies for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
+_Result = TypeVar("_Result")
 
 
 class Scorer(Protocol):
@@ -64,17 +68,8 @@ def evaluate(model: Scorer, held_out: HeldOut, advance: Callable[[int, int], Non
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
     called after each batch. Raises SolverError when a score is not finite: such a model ranks nothing.
     """
-    counted = np.flatnonzero(np.diff(held_out.targets.indptr))
-    n = held_out.targets.shape[1]
-    batch = max(1, _BATCH_BYTES // (8 * n))
-    columns: list[NDArray[np.float64]] = []
-    for start in range(0, len(counted), batch):
-        rows = counted[start : start + batch]
-        columns.append(_batch_metrics(model, held_out.fold_in[rows], held_out.targets[rows]))
-        if advance is not None:
-            advance(min(start + batch, len(counted)), len(counted))
-    values = np.concatenate(columns, axis=1)
-    return PerUser(counted + held_out.first_user, *values)
+    parts = _by_batch(held_out, lambda fold_in, targets: _batch_metrics(model, fold_in, targets), advance)
+    return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
 
 
 def evaluate_nested(
@@ -85,27 +80,58 @@ def evaluate_nested(
     `ranks` ascend, and the last is that of the model. Scores of a rank are those of the rank before and one product of
     the columns between: together one product of the largest rank, and a selection of the best items each.
     """
-    counted = np.flatnonzero(np.diff(held_out.targets.indptr))
-    batch = max(1, _BATCH_BYTES // (8 * held_out.targets.shape[1]))
-    columns: dict[int, list[NDArray[np.float64]]] = {rank: [] for rank in ranks}
-    for start in range(0, len(counted), batch):
-        rows = counted[start : start + batch]
-        fold_in, targets = held_out.fold_in[rows], held_out.targets[rows]
+
+    def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
         hidden = fold_in @ model.U
         if not np.isfinite(hidden.sum(dtype=np.float64)):
             raise SolverError("the model gives scores that are not finite")
         scores = np.zeros(targets.shape, dtype=hidden.dtype)
         # What is masked stays so, whatever is added.
         scores[fold_in.nonzero()] = -np.inf
-        done = 0
+        found, done = [], 0
         for rank in ranks:
             scores += hidden[:, done:rank] @ model.V[:, done:rank].T
-            columns[rank].append(_metrics_of(scores, targets))
+            found.append(_metrics_of(scores, targets))
             done = rank
-        if advance is not None:
-            advance(min(start + batch, len(counted)), len(counted))
-    users = counted + held_out.first_user
-    return {rank: PerUser(users, *np.concatenate(found, axis=1)) for rank, found in columns.items()}
+        return found
+
+    users = _counted(held_out) + held_out.first_user
+    parts = zip(*_by_batch(held_out, work, advance), strict=True)
+    return {rank: PerUser(users, *np.concatenate(found, axis=1)) for rank, found in zip(ranks, parts, strict=True)}
+
+
+def _counted(held_out: HeldOut) -> NDArray[np.int64]:
+    """The users with held-out items."""
+    return np.flatnonzero(np.diff(held_out.targets.indptr))
+
+
+def _by_batch(
+    held_out: HeldOut, work: Callable[[csr_array, csr_array], _Result], advance: Callable[[int, int], None] | None
+) -> list[_Result]:
+    """What `work` makes of fold-in and targets of each batch of counted users, in order.
+
+    As many batches at once as linear algebra has threads, each of them with one: sparse products and selection do not
+    use more, and all of it runs outside of Python's lock.
+    """
+    counted = _counted(held_out)
+    threads = machine.blas_name_and_threads()[1]
+    size = max(1, _BATCH_BYTES // (threads * 8 * held_out.targets.shape[1]))
+    batches = [counted[start : start + size] for start in range(0, len(counted), size)]
+    found: list[_Result] = []
+    done = 0
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        try:
+            results = pool.map(lambda rows: work(held_out.fold_in[rows], held_out.targets[rows]), batches)
+            for rows, result in zip(batches, results, strict=True):
+                found.append(result)
+                done += len(rows)
+                if advance is not None:
+                    advance(done, len(counted))
+        except BaseException:
+            # Ctrl-C, or a model that is not finite: the batches in hand are the last.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
 
 
 def _batch_metrics(model: Scorer, fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:

@@ -1,10 +1,11 @@
-"""Inverse of a symmetric positive definite matrix, in place."""
+"""Symmetric matrices of which one triangle is enough: inverse in place, products."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import get_lapack_funcs
+from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 from edlae_sweeps.errors import SolverError
 
@@ -16,44 +17,79 @@ def mirror_upper(a: NDArray[Any]) -> None:
 
     The blocks keep both sides of the copy in cache and need no n×n temporary.
     """
-    n = a.shape[0]
+    for rows, columns in upper_blocks(len(a)):
+        set_below(a, rows, columns, a[rows, columns].T)
+
+
+def upper_blocks(n: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of square blocks that cover the upper triangle of (n, n)."""
     for i in range(0, n, _BLOCK):
-        rows = slice(i, i + _BLOCK)
-        diagonal = a[rows, rows]
-        diagonal[:] = np.triu(diagonal) + np.triu(diagonal, 1).T
-        for j in range(i + _BLOCK, n, _BLOCK):
-            columns = slice(j, j + _BLOCK)
-            a[columns, rows] = a[rows, columns].T
+        for j in range(i, n, _BLOCK):
+            yield slice(i, min(i + _BLOCK, n)), slice(j, min(j + _BLOCK, n))
+
+
+def set_below(a: NDArray[Any], rows: slice, columns: slice, values: NDArray[Any]) -> None:
+    """Write the mirror image (columns, rows) of an upper block; of one on the diagonal, what stands below it alone."""
+    if rows == columns:
+        block = a[rows, rows]
+        below = np.tril_indices(len(block), -1)
+        block[below] = values[below]
+    else:
+        a[columns, rows] = values
 
 
 def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
     """A⁻¹ of a symmetric positive definite A (n, n), overwriting `a` (C or Fortran order) and returning it.
 
-    Cholesky (LAPACK potrf, n³/3 flops) and inverse from the factor (potri, 2n³/3), then the O(n²) mirror of the
-    triangle: about 0.7 of the time of one n×n×n product. No copy of `a` is made.
+    `invert_upper` and the O(n²) mirror of its triangle: about 0.7 of the time of one n×n×n product, and no copy of `a`.
+    """
+    if not (a.flags.c_contiguous or a.flags.f_contiguous):
+        raise ValueError("invert_spd works in place on a contiguous array")
+    # LAPACK is column-major: a symmetric matrix in Fortran order is its transpose in C order, without a copy.
+    rows = a if a.flags.c_contiguous else a.T
+    invert_upper(rows)
+    mirror_upper(rows)
+    return a
+
+
+def invert_upper(a: NDArray[Any]) -> None:
+    """The upper triangle of A⁻¹ in place of that of a symmetric positive definite A (n, n), in C order.
+
+    Cholesky (LAPACK potrf, n³/3 flops) and inverse from the factor (potri, 2n³/3). What stands below the diagonal is
+    neither used, but for the norm of A, nor changed.
 
     Raises SolverError when A is singular to working precision: a pivot ≤ 0, or a reciprocal condition number
     (1-norm, LAPACK pocon) below the dtype's machine epsilon.
     """
-    if not (a.flags.c_contiguous or a.flags.f_contiguous):
-        raise ValueError("invert_spd works in place on a contiguous array")
-    # LAPACK is column-major: the transpose of a C-ordered symmetric matrix is the same matrix in its order, without a
-    # copy.
-    column_major = a.T if a.flags.c_contiguous else a
-    lange, potrf, pocon, potri = get_lapack_funcs(("lange", "potrf", "pocon", "potri"), (column_major,))
-    norm = lange("1", column_major)
+    # The upper triangle of rows is the lower one of columns.
+    columns = a.T
+    lange, potrf, pocon, potri = get_lapack_funcs(("lange", "potrf", "pocon", "potri"), (columns,))
+    norm = lange("1", columns)
     if not np.isfinite(norm):
         raise SolverError("it has entries that are not finite")
-    factor, info = potrf(column_major, lower=1, overwrite_a=1, clean=0)
+    factor, info = potrf(columns, lower=1, overwrite_a=1, clean=0)
     if info > 0:
         raise SolverError(f"not positive definite, pivot {info} of {len(a)} is not positive")
     rcond, _ = pocon(factor, norm, uplo="L")
     if rcond < np.finfo(a.dtype).eps:
         raise SolverError(f"singular to {a.dtype} precision, reciprocal condition {rcond:.1e}")
-    inverse: NDArray[Any] = potri(factor, lower=1, overwrite_c=1)[0]
-    # Lower triangle of the column-major view = upper triangle of its transpose.
-    mirror_upper(inverse.T)
-    return inverse.T if a.flags.c_contiguous else inverse
+    potri(factor, lower=1, overwrite_c=1)
+
+
+def upper_product(a: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+    """S Y (n, b) for the symmetric S (n, n) whose upper triangle is that of `a`, in C order (BLAS symm): 2n²b flops.
+
+    Y is in Fortran order, and so is the result.
+    """
+    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=1)
+    return product
+
+
+def lower_product(a: NDArray[Any], diagonal: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+    """As `upper_product`, for the S that stands below the diagonal of `a` and has `diagonal` (n,) itself."""
+    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=0)
+    product += (diagonal - a.diagonal()).astype(a.dtype)[:, None] * Y
+    return product
 
 
 def solve_spd(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from scipy.linalg import qr
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.family import Problem, apply_inverse
+from edlae_sweeps.methods.full_rank import Problem, apply_inverse
 from edlae_sweeps.methods.iteration import Iterate, Iterative
 from edlae_sweeps.methods.objective import pair_fit, row_sums
 

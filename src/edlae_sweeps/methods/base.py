@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import Eigenpairs
 
 Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
@@ -49,12 +50,37 @@ class History:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """How the eigenvectors behind a model were found: by LAPACK (`dense`) or by products with blocks (`block`).
+
+    `gap` is the estimated share of the captured energy Σθ that is missed, `steps` the number of such products. `shared`
+    says that memory was short, and the Gram matrix and its inverse were kept in one array.
+    """
+
+    solver: Literal["dense", "block"]
+    gap: float
+    steps: int
+    shared: bool = False
+
+    @classmethod
+    def by(cls, pairs: Eigenpairs, shared: bool = False) -> "Solved":
+        """What the eigensolver says."""
+        return cls("block" if pairs.steps else "dense", pairs.gap, pairs.steps, shared)
+
+
+@dataclass(frozen=True)
 class LowRank:
-    """Scores X U Vᵀ with encoder U (n, k) and decoder V (n, k); `history` if it was iterated to."""
+    """Scores X U Vᵀ with encoder U (n, k) and decoder V (n, k); `history` if it was iterated to, `solved` if not."""
 
     U: NDArray[Any]
     V: NDArray[Any]
     history: History | None = None
+    solved: Solved | None = None
+
+    def cut(self, k: int) -> "LowRank":
+        """The first k columns: the model of rank k where ranks are nested."""
+        U, V = (np.ascontiguousarray(factor[:, :k]) for factor in (self.U, self.V))
+        return LowRank(U, V, solved=self.solved)
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""
@@ -121,9 +147,14 @@ class Method(ABC):
     def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
         """The model of one rank k ≤ max_rank, or of the full-rank limit; `advance` follows the epochs, if any."""
 
+    def full_rank(self, state: Any) -> FullRank | None:  # noqa: ARG002 - for those that have one
+        """The full-rank solution of this method's limit where `state` holds it: for nothing, unlike `at_rank`."""
+        return None
+
     @abstractmethod
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """Estimated peak memory of both steps in bytes, the Gram matrix included."""
+        """Estimated peak memory of both steps in bytes, the Gram matrix included, as they would go now; `max_rank` as
+        in `factorise`."""
 
     @abstractmethod
     def cost(self, n: int, ranks: Sequence[Rank]) -> float:

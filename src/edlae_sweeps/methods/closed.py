@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Advance, LowRank, Model, Rank, Vector, low_ranks
-from edlae_sweeps.methods.family import (
-    INVERSE_PRODUCTS,
-    Family,
-    Problem,
-    approximate,
-    approximation_products,
-    row_blocks,
-    solve_edlae,
-)
+from edlae_sweeps.linalg import eigen_workspace, upper_blocks
+from edlae_sweeps.methods.base import Advance, Model, Rank, Vector, low_ranks
+from edlae_sweeps.methods.family import Family, low_rank_products
+from edlae_sweeps.methods.full_rank import INVERSE_PRODUCTS, Problem, solve_edlae
+from edlae_sweeps.methods.low_rank import approximate, no_guess
 from edlae_sweeps.methods.objective import row_sums
 
 
@@ -63,39 +58,43 @@ class Closed(Family):
         return 1 / diag_C
 
     def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:
-        problem = Problem(gram, penalty, solve_edlae(gram, penalty))
         if not self.nested:
-            return problem
-        beta = column_max(problem.full.B) if self.beta == Beta.column_max else np.zeros(len(gram))
-        return approximate(problem, max_rank, beta)
+            return Problem(gram, penalty, solve_edlae(gram, penalty))
+        return self.solve(gram, penalty, max_rank, column_max if self.beta == Beta.column_max else no_guess)
 
     def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
         if self.nested or rank == "full":
             return super().at_rank(state, rank)
         beta = np.zeros(len(state.penalty))
         for done in range(self.beta_iterations + 1):
-            factors = approximate(state, rank, beta)
-            beta = row_sums(factors.U, factors.V)
+            model = approximate(state, rank, beta, self.eig_tol)
+            beta = row_sums(model.U, model.V)
             if advance is not None:
                 advance(done + 1, self.beta_iterations + 1)
-        return LowRank(factors.U, factors.V)
+        return model
 
     def cost(self, n: int, ranks: Sequence[Rank]) -> float:
         if self.nested:
             return super().cost(n, ranks)
-        steps = sum(approximation_products(n, rank) for rank in low_ranks(ranks))
+        steps = sum(low_rank_products(n, rank, self.eig_tol) for rank in low_ranks(ranks))
         return INVERSE_PRODUCTS + (self.beta_iterations + 1) * steps
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """As for the other members; `iterate` still has the last U, V when it takes the next step."""
-        return super().peak_bytes(n, max_rank, itemsize) + (0 if self.nested else 2 * n * max_rank * itemsize)
+        if self.nested or max_rank == 0:
+            return super().peak_bytes(n, max_rank, itemsize)
+        # G, B and M at once, and the last U, V while the next are found.
+        return 3 * n * n * itemsize + eigen_workspace(n, max_rank, itemsize, self.eig_tol) + 2 * n * max_rank * itemsize
 
 
-def column_max(B: NDArray[Any]) -> Vector:
-    """max_{i≠j} B_ij (n,) of each column of B (n, n), whatever its diagonal; 0 where there is no other row."""
-    largest = np.full(len(B), -np.inf)
-    for rows in row_blocks(len(B)):
-        block = B[rows].copy()
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -np.inf
-        np.maximum(largest, block.max(axis=0), out=largest)
-    return np.where(np.isfinite(largest), largest, 0.0)
+def column_max(C: NDArray[Any], d: Vector) -> Vector:
+    """max_{i≠j} B_ij (n,) of each column of B = I − C·dMat(d), from the upper triangle of C; 0 where there is no other
+    row."""
+    least = np.full(len(d), np.inf)
+    for rows, columns in upper_blocks(len(d)):
+        block = C[rows, columns]
+        if rows == columns:
+            block = np.triu(block, 1) + np.triu(block, 1).T
+            np.einsum("ii->i", block)[:] = np.inf
+        least[columns] = np.minimum(least[columns], block.min(axis=0))
+        least[rows] = np.minimum(least[rows], block.min(axis=1))
+    return np.where(np.isfinite(least), -least * d, 0.0)

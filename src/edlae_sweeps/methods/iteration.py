@@ -25,7 +25,7 @@ from edlae_sweeps.methods.base import (
     Vector,
     low_ranks,
 )
-from edlae_sweeps.methods.family import INVERSE_PRODUCTS, Problem, solve_edlae
+from edlae_sweeps.methods.full_rank import INVERSE_PRODUCTS, Problem, solve_edlae
 from edlae_sweeps.methods.penalty import check_penalty, penalty
 
 _log = logging.getLogger(__name__)
@@ -73,6 +73,10 @@ class Iterative(Method):
             full: FullRank = state.full
             return full
         return run_epochs(self.name, self.iterates(state, rank), self.epochs, self.tolerance, advance, observe)
+
+    def full_rank(self, state: Any) -> FullRank | None:
+        full: FullRank | None = getattr(state, "full", None)
+        return full
 
     @abstractmethod
     def iterates(self, state: Any, k: int) -> Iterator[Iterate]:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import eigen_products, eigen_workspace, leading_eigenpairs
-from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Vector, low_ranks
+from edlae_sweeps.linalg import eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
+from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Solved, Vector, low_ranks
+from edlae_sweeps.methods.family import check_tolerance
 
 
 @dataclass
@@ -23,8 +24,10 @@ class Svd(Method):
     name: ClassVar[str] = "svd"
     limit: ClassVar[None] = None
 
+    eig_tol: float
+
     def check(self) -> None:
-        """There is nothing to set."""
+        check_tolerance(self.eig_tol)
 
     def check_rank(self, rank: Rank) -> None:
         if rank == "full":
@@ -35,16 +38,18 @@ class Svd(Method):
     def penalty(self, gram: NDArray[Any]) -> Vector:
         return np.zeros(len(gram))
 
-    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> NDArray[Any]:  # noqa: ARG002 - it has none
-        return leading_eigenpairs(gram.copy(), max_rank)[1]
+    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> LowRank:  # noqa: ARG002 - it has none
+        pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
+        return LowRank(pairs.vectors, pairs.vectors, solved=Solved.by(pairs))
 
-    def at_rank(self, state: NDArray[Any], rank: Rank, advance: Advance | None = None) -> LowRank:  # noqa: ARG002
+    def at_rank(self, state: LowRank, rank: Rank, advance: Advance | None = None) -> LowRank:  # noqa: ARG002
         self.check_rank(rank)
-        V = state[:, :rank]
-        return LowRank(V, V)
+        return state.cut(int(rank))
 
     def cost(self, n: int, ranks: Sequence[Rank]) -> float:
-        return eigen_products(n, max(low_ranks(ranks)))
+        return eigen_products(n, max(low_ranks(ranks)), self.eig_tol)
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        return 2 * n * n * itemsize + eigen_workspace(n, max_rank, itemsize)
+        # LAPACK has a copy of G to overwrite.
+        copy = 0 if uses_blocks(n, max_rank, self.eig_tol) else n * n * itemsize
+        return n * n * itemsize + copy + eigen_workspace(n, max_rank, itemsize, self.eig_tol)

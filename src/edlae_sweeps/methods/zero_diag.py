@@ -11,7 +11,7 @@ from scipy.linalg import eigh
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import solve_spd
 from edlae_sweeps.methods.base import FullRank, Rank, Vector
-from edlae_sweeps.methods.family import Problem, apply_inverse
+from edlae_sweeps.methods.full_rank import Problem, apply_inverse
 from edlae_sweeps.methods.iteration import Iterate, Iterative
 from edlae_sweeps.methods.objective import pair_fit, row_sums
 

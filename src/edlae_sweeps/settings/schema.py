@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
+from edlae_sweeps import machine
 from edlae_sweeps.datasets import DatasetSettings, Prepared
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Method, Rank
@@ -68,6 +69,8 @@ class Settings:
     seed: int
     save_model: bool
     epoch_metrics: bool
+    threads: int | None
+    memory: float | None
     repeat: int | None
     skip_finished: bool | None
     dry_run: bool
@@ -87,6 +90,10 @@ class Settings:
             raise ConfigError("data_dir is empty: name a folder, or leave it out for your cache folder")
         self.tracking.check()
         self.tune.check()
+        if self.threads is not None and not 1 <= self.threads <= machine.cores():
+            raise ConfigError(f"threads={self.threads}: choose 1 to {machine.cores()}, or null for all of these")
+        if self.memory is not None and not self.memory > 0:
+            raise ConfigError(f"memory={self.memory}: choose a number of GiB above 0, or null for what is free")
         if self.repeat is not None and self.repeat < 1:
             raise ConfigError(f"repeat={self.repeat}: choose 1 or more, or null")
         if isinstance(self.tune, Optuna) and not self.space():

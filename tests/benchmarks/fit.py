@@ -1,0 +1,69 @@
+"""The whole fit by rank: the closed form against ADMM, lean and at its published cost, in one process.
+
+    python tests/benchmarks/fit.py [--ranks 10 500 1000 2000 5000] [--published 10 500 1000] [dataset=ml-20m-like ...]
+
+A fit of the closed form is timed alone, from G to U and V, and its peak memory is told in n×n arrays, G included. ADMM
+is the inverse, timed once, and ten epochs, of which the first `--epochs` are run and the last of them is taken for the
+rest: the epochs of one rank are all alike. `ten ranks` is one factorisation for tenths of the largest rank of --ten.
+"""
+
+import time
+
+import numpy as np
+from common import Bench, load_all, parse, parser, timed, watched
+
+from edlae_sweeps.methods import Admm, AdmmPublished, LowRank
+
+EPOCHS = 10
+
+
+def admm_seconds(method: Admm | AdmmPublished, state: object, rank: int, measured: int) -> float:
+    """Ten epochs, of which `measured` are run."""
+    iterates = method.iterates(state, rank)
+    times = [timed(lambda: next(iterates))[0] for _ in range(measured)]
+    return sum(times) + (EPOCHS - measured) * times[-1]
+
+
+def main() -> None:
+    options = parser(__doc__, [10, 500, 1000, 2000, 5000])
+    options.add_argument("--published", type=int, nargs="*", default=[10, 500, 1000])
+    options.add_argument("--ten", type=int, default=1000)
+    options.add_argument("--epochs", type=int, default=2)
+    options.add_argument("--omega", type=float, default=500)
+    given, chosen = parse(options)
+    _, gram = load_all(chosen)
+    closed = chosen.method
+    penalty = closed.penalty(gram)
+    bench, size = Bench.on("fit", gram), gram.nbytes
+
+    def fit(ranks: list[int]) -> list[LowRank]:
+        state = closed.factorise(gram, penalty, max(ranks))
+        return [closed.at_rank(state, rank) for rank in ranks]
+
+    for rank in given.ranks:
+        with watched() as peak:
+            seconds, (model,) = timed(lambda rank=rank: fit([rank]))
+        bench.add("closed", rank, seconds, peak_arrays=peak[0] / size, gap=model.solved.gap, steps=model.solved.steps)
+        del model
+    if given.ten:
+        ranks = [given.ten * (i + 1) // 10 for i in range(10)]
+        bench.add("closed, ten ranks", given.ten, timed(lambda: fit(ranks))[0])
+    for kind, ranks in ((Admm, given.ranks), (AdmmPublished, given.published)):
+        if not ranks:
+            continue
+        method = kind(closed.l2, closed.dropout, EPOCHS, 0.0, 0, given.omega)
+        start = time.perf_counter()
+        state = method.factorise(gram, penalty, 0)
+        inverse = time.perf_counter() - start
+        bench.add(f"{method.name}: inverse", None, inverse)
+        for rank in ranks:
+            with np.errstate(all="ignore"):
+                seconds = inverse + admm_seconds(method, state, rank, given.epochs if kind is Admm else 1)
+            alone = next((row["seconds"] for row in bench.rows if row["what"] == "closed" and row["k"] == rank), None)
+            bench.add(method.name, rank, seconds, **({"times_closed": seconds / alone} if alone else {}))
+        del state
+    bench.show()
+
+
+if __name__ == "__main__":
+    main()
