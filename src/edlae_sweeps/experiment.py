@@ -85,6 +85,7 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multi
     run is created: EdlaeSweepsError.
     """
     settings.check()
+    settings.method.require()
     ranks = settings.ranks()
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     if orphans := store.close_orphans():
@@ -179,7 +180,7 @@ def prepare_ground(job: Job, data_dir: Path) -> Ground:
     seconds = {"gram_seconds": time.perf_counter() - start}
     with stage("popularity baseline") as advance:
         baseline = evaluate(Popularity(gram.diagonal().copy()), job.data.test, advance).summary()
-    return Ground(gram, baseline, seconds)
+    return Ground(job.data.train, gram, baseline, seconds)
 
 
 def finish_ranks(
@@ -194,7 +195,7 @@ def finish_ranks(
     for method, ranks in groups:
         low = largest(ranks)
         with stage(f"factorise {method.name}{f' to rank {low}' if low else ''}"):
-            factorised = factorise(method, ground.gram, ranks)
+            factorised = factorise(method, ground, ranks)
         for rank in ranks:
             cells[rank], files = _finish_rank(job, ground, factorised, rank, search)
             if unreachable:
