@@ -24,7 +24,6 @@ from edlae_sweeps.methods import (
     Model,
     Network,
     Rank,
-    ratio,
     training_fit,
 )
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
@@ -201,9 +200,12 @@ def _training(ground: Ground, factorised: Factorised, model: Model) -> dict[str,
         metrics |= _named("train", vars(training_fit(ground.gram, factorised.penalty, model)))
     reached = factorised.method.reached(factorised.state, model)
     if reached is not None:
-        metrics |= {"train/bound": reached.bound, "train/ratio": reached.ratio}
-    if isinstance(model, Network) and model.history is not None:
-        metrics["train/start_ratio"] = ratio(model.history.start, model.history.bound)
+        metrics["train/bound"] = reached.bound
+        # Where k is the rank of X it is 0.
+        if reached.bound > 0:
+            metrics["train/ratio"] = reached.loss / reached.bound
+            if isinstance(model, Network) and model.history is not None:
+                metrics["train/start_ratio"] = model.history.start / reached.bound
     return metrics
 
 

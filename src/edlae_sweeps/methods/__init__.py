@@ -20,7 +20,7 @@ from edlae_sweeps.methods.deep import Deep, Init
 from edlae_sweeps.methods.denoising import Denoising
 from edlae_sweeps.methods.extra import Device
 from edlae_sweeps.methods.iteration import Iterative
-from edlae_sweeps.methods.network import Activation, Network, ratio
+from edlae_sweeps.methods.network import Activation, Network
 from edlae_sweeps.methods.objective import training_fit
 from edlae_sweeps.methods.relaxed import Relaxed
 from edlae_sweeps.methods.svd import Svd
@@ -61,6 +61,5 @@ __all__ = [
     "TrainingFit",
     "Unconstrained",
     "ZeroDiag",
-    "ratio",
     "training_fit",
 ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.network import Network, ratio
+from edlae_sweeps.methods.network import Network
 
 Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
@@ -43,11 +43,6 @@ class Reached:
 
     loss: float
     bound: float
-
-    @property
-    def ratio(self) -> float:
-        """How many times the bound the loss is."""
-        return ratio(self.loss, self.bound)
 
 
 Ended = Literal["epochs", "converged", "diverged"]

@@ -23,7 +23,7 @@ from edlae_sweeps.methods.objective import inner
 
 # Up to this part of the spectrum products with X are cheaper than the whole matrix: on debian, k = 200, 0.6 s and 8 s.
 _SUBSET_FRACTION = 0.1
-# Directions of Z with less than this part of the energy of the strongest are rounding.
+# Less than this part of the energy there is, or of the strongest direction, is rounding.
 _DEPENDENT = 1e-13
 
 
@@ -70,7 +70,11 @@ def leading_directions(X: csr_array, w: Vector, k: int) -> tuple[Vector, NDArray
 def bounds(X: csr_array, w: Vector, k: int) -> tuple[NDArray[np.float64], Vector]:
     """Q (n, k), and the bound Σ_{i>j} σ_i² (k,) of each rank j = 1..k."""
     values, Q = leading_directions(X, w, k)
-    return Q, energy(X, w) - np.cumsum(values)
+    total = energy(X, w)
+    found = total - np.cumsum(values)
+    # What is left of all but nothing is rounding, of either sign.
+    found[found < _DEPENDENT * total] = 0
+    return Q, found
 
 
 def bounds_bytes(n: int, k: int) -> int:

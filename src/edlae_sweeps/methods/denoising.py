@@ -18,6 +18,9 @@ from edlae_sweeps.methods.penalty import check_penalty, penalty
 # Of an epoch, for each user and number of U and V that it touches.
 _SECONDS_PER_WEIGHT = 4e-9
 
+# Events of a user, generously, for what memory a batch takes.
+_USUAL_EVENTS = 50
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -104,8 +107,10 @@ class Denoising(ByEpoch):
         return float(self.epochs * _SECONDS_PER_WEIGHT * (3 * events + 10 * users) * sum(low_ranks(ranks)))
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """G; U, V with gradients and two moments, their best and their last, GU and ΛU."""
-        return (n * n + 14 * n * max_rank) * itemsize
+        """G; U, V with gradients and two moments, their best and their last, GU and ΛU; rows of V for every event of a
+        batch, with their products and gradients.
+        """
+        return (n * n + 14 * n * max_rank + 4 * self.batch * _USUAL_EVENTS * max_rank) * itemsize
 
 
 def _cosine(done: float, epochs: int) -> float:

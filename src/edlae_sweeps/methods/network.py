@@ -1,6 +1,5 @@
 """A trained deep autoencoder, in NumPy alone: what trained it is not needed to use it."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,11 +64,6 @@ class Encoder:
         return Z if self.last_linear else function(Z)
 
 
-def ratio(loss: float, bound: float) -> float:
-    """How many times its bound a squared error is; 1 where both are nothing."""
-    return loss / bound if bound > 0 else 1.0 if loss <= 0 else math.inf
-
-
 @dataclass(frozen=True)
 class Training:
     """The training of a network by epochs, from 1: squared error with its weights of rows and without, and seconds.
@@ -89,12 +83,13 @@ class Training:
 
     def series(self) -> dict[str, list[float]]:
         """Values by epoch, under the names that they have in a store; the bound beside the error."""
-        return {
+        found = {
             "train/squared_error": list(self.squared_errors),
             "train/bound": [self.bound] * len(self.losses),
-            "train/ratio": [ratio(loss, self.bound) for loss in self.losses],
             "time/elapsed_seconds": list(self.seconds),
         }
+        # Where k is the rank of X there is nothing to be compared with.
+        return found | ({"train/ratio": [loss / self.bound for loss in self.losses]} if self.bound > 0 else {})
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class Network:
     V: NDArray[Any]
     loss: float
     squared_error: float
-    history: Training
+    history: Training | None
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores of every item, from fold-in interactions (users, n)."""

@@ -73,7 +73,8 @@ class Svd(Method):
         g = state.gram.diagonal()
         fit = pair_fit(g, np.zeros(len(g)), model.U, model.V, state.gram @ model.U)
         kept = state.values[: model.V.shape[1]]
-        return Reached(fit.squared_error, float(np.sum(g, dtype=np.float64) - np.sum(kept, dtype=np.float64)))
+        left = float(np.sum(g, dtype=np.float64) - np.sum(kept, dtype=np.float64))
+        return Reached(fit.squared_error, max(0.0, left))
 
     def cost(self, n: int, ranks: Sequence[Rank]) -> float:
         return eigen_products(n, max(low_ranks(ranks)))
