@@ -1,5 +1,7 @@
 """The network as it is used, without PyTorch: its layers, its starts, and the best output layer for it."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -108,7 +110,7 @@ def test_units_that_are_dead_or_alike_get_an_output_layer_all_the_same():
 
 
 def test_a_plateau_lowers_the_rate_and_ends_it():
-    plateau = Plateau(1.0, 2, 0.1, 100.0)
+    plateau = Plateau(1.0, 2, 0.1)
     rates = []
     for error in (80, 70, 69, 68, 30, 29, 28):
         assert not plateau.over(error)
@@ -160,6 +162,11 @@ def test_what_pytorch_trains(method, monkeypatch):
     with pytest.raises(MissingExtra, match=r"pip install 'edlae_sweeps\[torch\]'") as caught:
         method.require()
     assert "\n" not in str(caught.value)
+
+
+def test_pytorch_is_not_imported_where_nothing_asks_for_it():
+    script = "import sys, edlae_sweeps.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_size_of_a_model_is_that_of_its_arrays():

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ class Deep(ByEpoch):
             raise SolverError(f"{self.name}: its hidden units are not finite at the start; choose fewer layers")
         trainer.set_output(fit.V)
         first, best, kept = fit.loss, (encoder, fit), 0
-        plateau = Plateau(self.learning_rate, self.patience, self.tolerance, fit.loss)
+        plateau = Plateau(self.learning_rate, self.patience, self.tolerance)
         fits: list[Fit] = []
         seconds: list[float] = []
         ended: Ended = "epochs"
@@ -232,13 +233,16 @@ _COUNTS = ("epochs", "batch", "patience")
 
 
 class Plateau:
-    """A learning rate that falls where the error has not fallen by a part `tolerance` within `patience` epochs."""
+    """A learning rate that falls where the error has not fallen by a part `tolerance` within `patience` epochs.
 
-    def __init__(self, rate: float, patience: int, tolerance: float, error: float) -> None:
+    The start does not count: from the bound itself the first steps lead away, and what follows is the trial.
+    """
+
+    def __init__(self, rate: float, patience: int, tolerance: float) -> None:
         self.rate = rate
         self._last = rate * _LAST_RATE
         self._patience, self._tolerance = patience, tolerance
-        self._best, self._idle = error, 0
+        self._best, self._idle = math.inf, 0
 
     def over(self, error: float) -> bool:
         """Take the error of an epoch; whether the rate would fall below its last value."""
