@@ -12,7 +12,7 @@ from test_network import deep, denoising
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.methods import Activation, Init, LowRank, Network, RowWeights
 from edlae_sweeps.methods.bound import row_weights
-from edlae_sweeps.methods.deep import fit_output
+from edlae_sweeps.methods.descent import fit_output
 from edlae_sweeps.methods.network import FUNCTIONS
 
 torch = pytest.importorskip("torch")
@@ -163,11 +163,13 @@ def test_epochs_are_followed_and_shown_and_end_at_a_plateau():
 
 def test_a_network_that_diverges_leaves_its_best_epoch(monkeypatch, caplog):
     fits = iter([True, True, True, False])
-    monkeypatch.setattr("edlae_sweeps.methods.deep.fit_output", lambda *args: fit_output(*args) if next(fits) else None)
+    monkeypatch.setattr(
+        "edlae_sweeps.methods.descent.fit_output", lambda *args: fit_output(*args) if next(fits) else None
+    )
     model, _ = fitted(deep(), 5)
     assert (model.history.ended, len(model.history.losses)) == ("diverged", 2)
     assert "diverged in epoch 3" in caplog.text
-    monkeypatch.setattr("edlae_sweeps.methods.deep.fit_output", lambda *_: None)
+    monkeypatch.setattr("edlae_sweeps.methods.descent.fit_output", lambda *_: None)
     with pytest.raises(SolverError, match="not finite at the start"):
         fitted(deep(), 5)
 

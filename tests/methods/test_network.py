@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from edlae_sweeps.errors import ConfigError, MissingExtra
 from edlae_sweeps.methods import METHODS, Activation, Deep, Denoising, Device, Init, RowWeights
 from edlae_sweeps.methods.bound import bounds, row_weights
-from edlae_sweeps.methods.deep import Plateau, fit_output
+from edlae_sweeps.methods.descent import Plateau, fit_output
 from edlae_sweeps.methods.network import Encoder, Layer
 
 random = np.random.default_rng(0)
@@ -79,7 +79,7 @@ def test_at_random_what_passes_keeps_its_scale(activation):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_output_layer_and_both_errors_are_exact(weights, dtype, monkeypatch):
     # Several blocks of rows, the last one short.
-    monkeypatch.setattr("edlae_sweeps.methods.deep._ROWS", 70)
+    monkeypatch.setattr("edlae_sweeps.methods.descent.ROWS", 70)
     data, w = X.astype(dtype), row_weights(weights, X)
     encoder, _ = start(deep(hidden=[20, 15], activation=Activation.selu), 6, data)
     fit = fit_output(encoder, data, w)

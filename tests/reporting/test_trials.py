@@ -131,7 +131,7 @@ def test_denoising_is_measured_by_eq_7(store, data_dir):
 
 @pytest.mark.torch
 def test_what_is_finished_is_not_trained_again(store, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("edlae_sweeps.methods.deep.fit_output", None)
+    monkeypatch.setattr("edlae_sweeps.methods.descent.fit_output", None)
     for changes in (["skip_finished=true"], ["skip_finished=true", "method.device=cpu"]):
         (one, two) = experiment.run_job(settings(store, *JOBS[1], *changes), tmp_path, {})
         assert (one.name, two.name) == ("deep-k2", "deep-k5")

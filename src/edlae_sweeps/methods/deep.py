@@ -1,9 +1,6 @@
 """Deep nonlinear autoencoders with a linear output layer: what the Proposition says can't beat the SVD."""
 
 import itertools
-import logging
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,29 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps.errors import ConfigError, SolverError
-from edlae_sweeps.methods.base import Advance, ByEpoch, Ended, Observe, Rank, Reached, Vector, low_ranks
-from edlae_sweeps.methods.bound import (
-    RowWeights,
-    bounds,
-    bounds_bytes,
-    energy,
-    output_layer,
-    row_weights,
-    squared_error,
-)
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.methods.base import Advance, ByEpoch, Observe, Rank, Reached, Vector, low_ranks
+from edlae_sweeps.methods.bound import RowWeights, bounds, bounds_bytes, energy, row_weights
+from edlae_sweeps.methods.descent import ROWS, Plateau, descend
 from edlae_sweeps.methods.extra import Device, require_torch
-from edlae_sweeps.methods.network import Activation, Encoder, Layer, Network, Training
+from edlae_sweeps.methods.network import Activation, Encoder, Layer, Network
 from edlae_sweeps.methods.start import random_layers, svd_layers
-
-_log = logging.getLogger(__name__)
-# Rows of X whose hidden units are at hand at a time.
-_ROWS = 4096
-# A plateau takes the learning rate down by this factor, and the training ends below this part of the first rate.
-_DECAY, _LAST_RATE = 0.3, 0.01
 
 # Of an epoch, for each user and weight of a layer between hidden ones.
 _SECONDS_PER_WEIGHT = 6e-10
+_COUNTS = ("epochs", "batch", "patience")
 
 
 class Init(StrEnum):
@@ -53,15 +38,6 @@ class Problem:
     w: Vector
     Q: NDArray[np.float64]
     bounds: Vector
-
-
-@dataclass(frozen=True)
-class Fit:
-    """The best output layer V (n, k) of given hidden units, and the squared error with weights of rows and without."""
-
-    V: NDArray[Any]
-    loss: float
-    squared_error: float
 
 
 @dataclass
@@ -139,7 +115,9 @@ class Deep(ByEpoch):
         self.check_rank(rank)
         k = low_ranks([rank])[0]
         trainer = Trainer(self, self.start(state, k), k, state.X, state.w)
-        return self._descend(trainer, state, float(state.bounds[k - 1]), advance, observe)
+        plateau = Plateau(self.learning_rate, self.patience, self.tolerance)
+        bound = float(state.bounds[k - 1])
+        return descend(trainer, state.X, state.w, bound, self.epochs, plateau, advance, observe)
 
     def start(self, state: Problem, k: int) -> Encoder:
         """The encoder before its first epoch, in the type of X."""
@@ -156,51 +134,6 @@ class Deep(ByEpoch):
 
     def reached(self, state: Problem, model: Network) -> Reached:
         return Reached(model.loss, float(state.bounds[model.V.shape[1] - 1]))
-
-    def _descend(
-        self, trainer: Any, state: Problem, bound: float, advance: Advance | None, observe: Observe | None
-    ) -> Network:
-        """Epoch after epoch until the plateau, or the last; the best by exact (weighted) error is kept."""
-        began = time.perf_counter()
-        beside = 0.0
-        encoder = trainer.encoder()
-        fit = fit_output(encoder, state.X, state.w)
-        if fit is None:
-            raise SolverError(f"{self.name}: its hidden units are not finite at the start; choose fewer layers")
-        trainer.set_output(fit.V)
-        first, best, kept = fit.loss, (encoder, fit), 0
-        plateau = Plateau(self.learning_rate, self.patience, self.tolerance)
-        fits: list[Fit] = []
-        seconds: list[float] = []
-        ended: Ended = "epochs"
-        for epoch in range(1, self.epochs + 1):
-            trainer.epoch(plateau.rate)
-            encoder = trainer.encoder()
-            fit = fit_output(encoder, state.X, state.w)
-            if fit is None:
-                ended = "diverged"
-                _log.warning("%s diverged in epoch %d: the best before it, epoch %d, is kept", self.name, epoch, kept)
-                break
-            trainer.set_output(fit.V)
-            # V of an earlier epoch takes memory, and is wanted of the best alone.
-            fits.append(Fit(fit.V[:0], fit.loss, fit.squared_error))
-            seconds.append(time.perf_counter() - began - beside)
-            if fit.loss < best[1].loss:
-                best, kept = (encoder, fit), epoch
-            if observe is not None:
-                look = time.perf_counter()
-                observe(_network(encoder, fit, None))
-                beside += time.perf_counter() - look
-            if advance is not None:
-                advance(epoch, self.epochs)
-            if plateau.over(fit.loss):
-                ended = "converged"
-                break
-        history = Training(
-            first, tuple(fit.loss for fit in fits), tuple(fit.squared_error for fit in fits), bound, tuple(seconds),
-            kept, ended,
-        )  # fmt: skip
-        return _network(*best, history)
 
     def model_size(self, n: int, rank: Rank) -> int:
         sizes = [n, *self.hidden, *low_ranks([rank])]
@@ -224,62 +157,5 @@ class Deep(ByEpoch):
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
         """G, Q, and then the bound; or the parameters with gradients and two moments, twice kept, and the output."""
         k = max_rank
-        training = 6 * self.model_size(n, k) * itemsize + 5 * 8 * n * k + 3 * 8 * _ROWS * max([k, *self.hidden])
+        training = 6 * self.model_size(n, k) * itemsize + 5 * 8 * n * k + 3 * 8 * ROWS * max([k, *self.hidden])
         return n * n * itemsize + 8 * n * k + max(bounds_bytes(n, k), training)
-
-
-# Settings that are counts.
-_COUNTS = ("epochs", "batch", "patience")
-
-
-class Plateau:
-    """A learning rate that falls where the error has not fallen by a part `tolerance` within `patience` epochs.
-
-    The start does not count: from the bound itself the first steps lead away, and what follows is the trial.
-    """
-
-    def __init__(self, rate: float, patience: int, tolerance: float) -> None:
-        self.rate = rate
-        self._last = rate * _LAST_RATE
-        self._patience, self._tolerance = patience, tolerance
-        self._best, self._idle = math.inf, 0
-
-    def over(self, error: float) -> bool:
-        """Take the error of an epoch; whether the rate would fall below its last value."""
-        self._idle = 0 if error < self._best * (1 - self._tolerance) else self._idle + 1
-        self._best = min(self._best, error)
-        if self._idle < self._patience:
-            return False
-        self._idle = 0
-        self.rate *= _DECAY
-        return self.rate < self._last
-
-
-def fit_output(encoder: Encoder, X: csr_array, w: Vector) -> Fit | None:
-    """The least-squares V of the hidden units Z = f(X), and its errors, accumulated in float64; None if not finite."""
-    n, plain = X.shape[1], bool((w == 1).all())
-    k = encoder.layers[-1].W.shape[1]
-    # With weights, and without where that is another.
-    ZtZ = np.zeros((1 if plain else 2, k, k))
-    XtZ = np.zeros((len(ZtZ), n, k))
-    for start in range(0, X.shape[0], _ROWS):
-        rows = slice(start, start + _ROWS)
-        part = X[rows].astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            Z = encoder(X[rows]).astype(np.float64)
-        if not np.isfinite(Z).all():
-            return None
-        for index, weights in enumerate((w[rows], np.ones(len(Z)))[: len(ZtZ)]):
-            weighted = weights[:, None] * Z
-            ZtZ[index] += Z.T @ weighted
-            XtZ[index] += part.T @ weighted
-    # What is stored and scored with: the error is that of this one.
-    V = output_layer(ZtZ[0], XtZ[0]).astype(X.dtype)
-    wide = V.astype(np.float64)
-    totals = (energy(X, w), energy(X, np.ones(len(w))))
-    errors = [squared_error(totals[i], ZtZ[i], XtZ[i], wide) for i in range(len(ZtZ))]
-    return Fit(V, errors[0], errors[-1]) if np.isfinite(errors).all() else None
-
-
-def _network(encoder: Encoder, fit: Fit, history: Any) -> Network:
-    return Network(encoder, fit.V, fit.loss, fit.squared_error, history)
