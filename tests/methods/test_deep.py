@@ -162,15 +162,14 @@ def test_epochs_are_followed_and_shown_and_end_at_a_plateau():
 
 
 def test_a_network_that_diverges_leaves_its_best_epoch(monkeypatch, caplog):
-    fits = iter([True, True, True, False])
-    monkeypatch.setattr(
-        "edlae_sweeps.methods.descent.fit_output", lambda *args: fit_output(*args) if next(fits) else None
-    )
+    fine = iter([True, True, True, False])
+    name = "edlae_sweeps.methods.descent.fit_output"
+    monkeypatch.setattr(name, lambda *args: fit_output(*args) if next(fine) else None)
     model, _ = fitted(deep(), 5)
     assert (model.history.ended, len(model.history.losses)) == ("diverged", 2)
     assert "diverged in epoch 3" in caplog.text
-    monkeypatch.setattr("edlae_sweeps.methods.descent.fit_output", lambda *_: None)
-    with pytest.raises(SolverError, match="not finite at the start"):
+    monkeypatch.setattr(name, lambda *_: None)
+    with pytest.raises(SolverError, match="not finite at its start"):
         fitted(deep(), 5)
 
 
