@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
+from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
 from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.objective import inner
@@ -62,7 +63,12 @@ def leading_directions(X: csr_array, w: Vector, k: int) -> tuple[Vector, NDArray
     across = rooted.T.tocsr()
     operator = LinearOperator((n, n), matvec=lambda x: across @ (rooted @ x), dtype=np.float64)
     # A start that does not depend on chance, and has a part of every direction.
-    values, vectors = eigsh(operator, k=k, v0=np.random.default_rng(0).standard_normal(n))
+    try:
+        values, vectors = eigsh(operator, k=k, v0=np.random.default_rng(0).standard_normal(n))
+    except ArpackError as error:
+        raise SolverError(
+            f"the leading singular vectors of X can't be found: {error}; choose a smaller rank"
+        ) from error
     order = np.argsort(-values)
     return values[order], vectors[:, order]
 
