@@ -66,6 +66,9 @@ def _errors(ax: Axes, trials: Sequence[Trial]) -> None:
     plain = [one for one in trials if one.weights == _NONE]
     bounds = dict(sorted({one.rank: one.bound for one in plain}.items()))
     ax.plot(list(bounds), list(bounds.values()), color="0.3", label="bound: linear, SVD")
+    for rank, bound in bounds.items():
+        # A point beside its rank has its bound below it, not the line between the ranks.
+        ax.plot([rank / _SPREAD, rank * _SPREAD], [bound, bound], color="0.3", linewidth=3, alpha=0.5)
     for rank in bounds:
         here = [one for one in plain if one.rank == rank]
         for place, one in zip(np.linspace(-1, 1, len(here) + 2)[1:-1], here, strict=True):
@@ -112,5 +115,5 @@ def _depths(ax: Axes, trials: Sequence[Trial]) -> None:
     ax.set_xticks(sorted({one.depth for one in trials}))
     ax.margins(x=0.15)
     ax.set(xlabel="nonlinear layers", ylabel="test nDCG@100, line: best on validation")
-    ax.legend(fontsize="small")
+    ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=max(1, len(ranks)))
     ax.grid(alpha=0.25)
