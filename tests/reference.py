@@ -133,3 +133,9 @@ def zero_diagonal(X: np.ndarray, Lam: np.ndarray, V: np.ndarray, epochs: int) ->
             V[j] = free - along * (U[j] @ free / (U[j] @ along)) if U[j] @ along > 1e-14 else free
         found.append(U @ V.T)
     return found
+
+
+def emphasised_loss(X: np.ndarray, U: np.ndarray, V: np.ndarray, p: float, kept: np.ndarray) -> float:
+    """The loss of emphasised denoising for one mask of all entries: the squared error where `kept` is False."""
+    scores = (kept * X / (1 - p)) @ U @ V.T
+    return float(np.sum((~kept) * (X - scores) ** 2))

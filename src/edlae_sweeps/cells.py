@@ -10,11 +10,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from edlae_sweeps import machine
 from edlae_sweeps.datasets import HeldOut, Prepared
 from edlae_sweeps.evaluation import PerUser, diagonal, diagonal_quantiles, eq_11, evaluate, residual
-from edlae_sweeps.methods import Advance, Iterative, LowRank, Method, Model, Rank, training_fit
+from edlae_sweeps.methods import (
+    Advance,
+    ByEpoch,
+    FullRank,
+    LowRank,
+    Method,
+    Model,
+    Network,
+    Rank,
+    training_fit,
+)
 from edlae_sweeps.settings import RESULTS_VERSION, Settings, run_key
 from edlae_sweeps.tracking import Found
 
@@ -48,8 +59,9 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Ground:
-    """What every factorisation of a job starts from: G (n, n), the baseline, and the seconds of both."""
+    """What every factorisation of a job starts from: X (m, n), G (n, n), the baseline, and the seconds of G."""
 
+    interactions: csr_array
     gram: NDArray[Any]
     baseline: dict[str, float]
     seconds: dict[str, float]
@@ -69,11 +81,11 @@ class Factorised:
     shared: bool
 
 
-def factorise(method: Method, gram: NDArray[Any], ranks: Sequence[Rank]) -> Factorised:
+def factorise(method: Method, ground: Ground, ranks: Sequence[Rank]) -> Factorised:
     """The step that `ranks` share, timed alone."""
     start = time.perf_counter()
-    penalty = method.penalty(gram)
-    state = method.factorise(gram, penalty, largest(ranks))
+    penalty = method.penalty(ground.gram)
+    state = method.learn(ground.interactions, ground.gram, penalty, largest(ranks))
     return Factorised(method, penalty, state, time.perf_counter() - start, len(ranks) > 1)
 
 
@@ -113,14 +125,14 @@ def fit_rank(factorised: Factorised, rank: Rank, advance: Advance | None, valida
     found: list[float] = []
     beside = 0.0
 
-    def observe(iterate: LowRank) -> None:
+    def observe(iterate: Model) -> None:
         nonlocal beside
         start = time.perf_counter()
         found.append(evaluate(iterate, validation).summary()["ndcg_100"] if validation is not None else math.nan)
         beside += time.perf_counter() - start
 
     start = time.perf_counter()
-    if validation is not None and isinstance(method, Iterative):
+    if validation is not None and isinstance(method, ByEpoch):
         model = method.at_rank(state, rank, advance, observe)
     else:
         model = method.at_rank(state, rank, advance)
@@ -142,7 +154,6 @@ def measure_cell(
     validation = evaluate(model, data.validation, advance)
     test = evaluate(model, data.test, advance)
     evaluate_seconds = time.perf_counter() - start
-    fit = training_fit(ground.gram, factorised.penalty, model)
     outcome, found, history = _found(model)
     metrics = {
         **_named("test", test.summary()),
@@ -150,8 +161,7 @@ def measure_cell(
         **_named("baseline", ground.baseline),
         "test/users": float(len(test.users)),
         "validation/users": float(len(validation.users)),
-        "train/squared_error": fit.squared_error,
-        "train/objective": fit.objective,
+        **_training(ground, factorised, model),
         **found,
         **_weights(ground.gram, factorised, model),
         **_named("time", ground.seconds),
@@ -170,25 +180,36 @@ def measure_cell(
 
 def _found(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
     """How the model was found: tags, metrics, and metrics by epoch where it was iterated to."""
-    if not isinstance(model, LowRank):
-        return {}, {}, {}
-    if model.solved is not None:
+    if isinstance(model, LowRank) and model.solved is not None:
         solver = f"{model.solved.solver}, shared" if model.solved.shared else model.solved.solver
         return {"eigensolver": solver}, {"eigen/gap": model.solved.gap, "eigen/steps": float(model.solved.steps)}, {}
-    if model.history is None:
+    history = None if isinstance(model, FullRank) else model.history
+    if history is None:
         return {}, {}, {}
-    history = model.history
     metrics = {
-        "train/epochs": float(len(history.fits)),
+        "train/epochs": float(len(history.seconds)),
         "train/kept_epoch": float(history.kept),
         "train/diverged": float(history.ended == "diverged"),
     }
-    series = {
-        "train/objective": [fit.objective for fit in history.fits],
-        "train/squared_error": [fit.squared_error for fit in history.fits],
-        "time/elapsed_seconds": list(history.seconds),
-    }
-    return {"ended": history.ended}, metrics, series
+    return {"ended": history.ended}, metrics, history.series()
+
+
+def _training(ground: Ground, factorised: Factorised, model: Model) -> dict[str, float]:
+    """How well a model fits its training data, and how near that is to the bound of the Proposition if it has one."""
+    metrics = {}
+    if isinstance(model, Network):
+        metrics["train/squared_error"] = model.squared_error
+    else:
+        metrics |= _named("train", vars(training_fit(ground.gram, factorised.penalty, model)))
+    reached = factorised.method.reached(factorised.state, model)
+    if reached is not None:
+        metrics["train/bound"] = reached.bound
+        # Where k is the rank of X it is 0.
+        if reached.bound > 0:
+            metrics["train/ratio"] = reached.loss / reached.bound
+            if isinstance(model, Network) and model.history is not None:
+                metrics["train/start_ratio"] = model.history.start / reached.bound
+    return metrics
 
 
 def _weights(gram: NDArray[Any], factorised: Factorised, model: Model) -> dict[str, float]:

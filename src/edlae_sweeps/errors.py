@@ -13,6 +13,10 @@ class ConfigError(EdlaeSweepsError):
     """A setting, or a combination of settings, that can't be run."""
 
 
+class MissingExtra(EdlaeSweepsError):  # noqa: N818 - it names what is missing
+    """A package that only some methods need, and that is not installed."""
+
+
 class DataError(EdlaeSweepsError):
     """Data that is missing, malformed, or can't be stored."""
 

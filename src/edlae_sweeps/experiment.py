@@ -86,6 +86,7 @@ def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multi
     run is created: EdlaeSweepsError.
     """
     settings.check()
+    settings.method.require()
     memory = None if settings.memory is None else int(settings.memory * machine.GIB)
     with machine.use(settings.threads, memory):
         return _run(settings, output, composed, multirun)
@@ -186,7 +187,7 @@ def prepare_ground(job: Job, data_dir: Path) -> Ground:
     seconds = {"gram_seconds": time.perf_counter() - start}
     with stage("popularity baseline") as advance:
         baseline = evaluate(Popularity(gram.diagonal().copy()), job.data.test, advance).summary()
-    return Ground(gram, baseline, seconds)
+    return Ground(job.data.train, gram, baseline, seconds)
 
 
 def finish_ranks(
@@ -201,7 +202,7 @@ def finish_ranks(
     for method, ranks in groups:
         low = largest(ranks)
         with stage(f"factorise {method.name}{f' to rank {low}' if low else ''}"):
-            factorised = factorise(method, ground.gram, ranks)
+            factorised = factorise(method, ground, ranks)
         for rank in ranks:
             cells[rank], files = _finish_rank(job, ground, factorised, rank, search)
             if unreachable:

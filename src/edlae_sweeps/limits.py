@@ -41,7 +41,7 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> 
 def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:
     """Raise ConfigError when the models of all ranks, in `folder` and as artifacts, would not fit on its disk."""
     n, itemsize = data.n_items, np.dtype(settings.dtype.value).itemsize
-    models = sum(n * n if rank == "full" else 2 * n * rank for rank in ranks) * itemsize
+    models = sum(settings.method.model_size(n, rank) for rank in ranks) * itemsize
     needed = 2 * (models + len(ranks) * data.item_names.nbytes)
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -1,6 +1,7 @@
 """What a job would do: its cells, what they are expected to take, and which are finished. Nothing is computed."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,19 +25,25 @@ def print_plan(
     scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
     rows = []
     for rank in settings.ranks():
-        seconds = settings.method.cost(data.n_items, [rank]) * unit + 2 * scores
+        seconds = _fit_seconds(settings, data, [rank], unit) + 2 * scores
         state = "finished" if rank in done else f"{seconds:,.0f} s"
         rows.append([cell_name(settings, rank), state, f"{needed / machine.GIB:.1f} GiB"])
     if isinstance(settings.tune, Optuna):
         # Those of an iterative method are of one rank each.
         shared = settings.method.nested
         groups = [settings.ranks()] if shared else [(rank,) for rank in settings.ranks()]
-        costs = [settings.method.cost(data.n_items, ranks) * unit + len(ranks) * scores for ranks in groups]
+        costs = [_fit_seconds(settings, data, ranks, unit) + len(ranks) * scores for ranks in groups]
         each = sum(costs) / len(costs)
         if evaluations is None:
             evaluations = settings.tune.n_trials * len(groups)
         rows.append([f"{evaluations} evaluations", f"{evaluations * each:,.0f} s", f"{needed / machine.GIB:.1f} GiB"])
     print_table(f"{settings.dataset.label}: a dry run, times are estimates", ("", "time", "memory"), rows)
+
+
+def _fit_seconds(settings: Settings, data: Prepared, ranks: Sequence[Rank], unit: float) -> float:
+    """Estimated time of fitting these ranks, `unit` being that of one n×n×n product."""
+    users, events = data.train.shape[0], int(data.train.nnz)
+    return settings.method.cost(data.n_items, ranks) * unit + settings.method.events_cost(users, events, ranks)
 
 
 def product_seconds(settings: Settings, n: int) -> float:

@@ -154,7 +154,7 @@ class Search:
         if not method.nested:
             state = self._inverse(ground, method)
             return {rank: evaluate(method.at_rank(state, rank), held_out).summary() for rank in ranks}
-        state = factorise(method, ground.gram, ranks).state
+        state = factorise(method, ground, ranks).state
         if low:
             model = method.at_rank(state, largest(ranks))
             assert isinstance(model, LowRank)  # noqa: S101 - for the type checker
@@ -166,12 +166,12 @@ class Search:
 
     def _inverse(self, ground: Ground, method: Method) -> Any:
         """What an iterative method shares between ranks, kept while (λ, p) may come again."""
-        key = tuple(method.params()[name] for name in ("l2", "dropout"))
+        key = tuple(method.params().get(name) for name in ("l2", "dropout"))
         if key not in self._inverses:
             while len(self._inverses) >= _KEPT_INVERSES:
                 # The first is that of the start values, which every rank begins with.
                 self._inverses.pop(list(self._inverses)[-1])
-            self._inverses[key] = factorise(method, ground.gram, []).state
+            self._inverses[key] = factorise(method, ground, self.ranks).state
         return self._inverses[key]
 
     def _recorded(self) -> list[Evaluation]:

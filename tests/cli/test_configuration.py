@@ -58,6 +58,9 @@ def test_every_experiment_composes_for_every_dataset(dataset, tmp_path):
     table = settings("experiment=table1", f"dataset={dataset}", "method=admm_published", *path)
     assert (table.repeat, table.skip_finished, table.tune.name, table.method.epochs) == (1, False, "off", 10)
     table.check()
+    trial = settings("experiment=proposition", f"dataset={dataset}", *path)
+    assert (trial.method.name, trial.rank, trial.tune.name) == ("deep", [10, 50, 200], "off")
+    trial.check()
 
 
 def test_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,7 @@ import pytest
 from conftest import EIG_TOL, closed
 
 from edlae_sweeps.evaluation import METRICS, evaluate
-from edlae_sweeps.methods import Admm, Svd, Unconstrained, ZeroDiag, training_fit
+from edlae_sweeps.methods import Admm, RowWeights, Svd, Unconstrained, ZeroDiag, training_fit
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def check(
         assert fit.objective == pytest.approx(row["objective_eq7"], rel=objective)
 
 
-@pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1, EIG_TOL), Svd(0.0)], ids=repr)
+@pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1, EIG_TOL), Svd(0.0, RowWeights.none)], ids=repr)
 def test_other_closed_forms(method, golden, debian, debian_gram):
     penalty = method.penalty(debian_gram)
     state = method.factorise(debian_gram, penalty, 500)

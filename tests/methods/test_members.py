@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import penalty, squared_error
 
-from edlae_sweeps.methods import Relaxed, Svd, Unconstrained, training_fit
+from edlae_sweeps.methods import Relaxed, RowWeights, Svd, Unconstrained, training_fit
 
 
 def model_of(method, G: np.ndarray, rank):
@@ -77,6 +77,6 @@ def test_svd_reaches_the_sum_of_the_trailing_squared_singular_values(problem, k)
     X, _, _ = problem
     k = min(k, X.shape[1])
     G = X.T @ X
-    fit = training_fit(G, np.zeros(len(G)), model_of(Svd(EIG_TOL), G, k))
+    fit = training_fit(G, np.zeros(len(G)), model_of(Svd(EIG_TOL, RowWeights.none), G, k))
     bound = np.sum(np.linalg.svd(X, compute_uv=False)[k:] ** 2)
     assert fit.squared_error == pytest.approx(bound, abs=1e-9 * X.sum())

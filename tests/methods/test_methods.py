@@ -16,6 +16,7 @@ from edlae_sweeps.methods import (
     FullRank,
     LowRank,
     Relaxed,
+    RowWeights,
     Svd,
     Unconstrained,
     ZeroDiag,
@@ -34,7 +35,7 @@ METHODS_UNDER_TEST = {
     "zero_diag": [ZeroDiag(5.0, 0.0, 5, 0.0, 0), ZeroDiag(5.0, 0.2, 5, 0.0, 0)],
     "unconstrained": [Unconstrained(5.0, 0.2, EIG_TOL)],
     "relaxed": [Relaxed(5.0, 0.2, EIG_TOL, 0.3)],
-    "svd": [Svd(EIG_TOL)],
+    "svd": [Svd(EIG_TOL, RowWeights.none), Svd(EIG_TOL, RowWeights.inverse_activity)],
 }
 CASES = [method for methods in METHODS_UNDER_TEST.values() for method in methods]
 
@@ -47,8 +48,12 @@ SHAPES = {
 }
 
 
+# They need an extra, and have the same tests where it is: test_deep.py.
+TRAINED = {"deep", "denoising"}
+
+
 def test_every_registered_method_is_under_test():
-    assert METHODS_UNDER_TEST.keys() == METHODS.keys()
+    assert METHODS_UNDER_TEST.keys() == METHODS.keys() - TRAINED
 
 
 def has_rank(method, rank, X: np.ndarray) -> bool:
@@ -69,7 +74,7 @@ def test_models_of_every_rank(method, dtype, shape):
     G = X.T @ X
     before = G.copy()
     penalty = method.penalty(G)
-    state = method.factorise(G, penalty, n)
+    state = method.learn(csr_array(X), G, penalty, n)
     assert np.array_equal(G, before)
     ranks = [rank for rank in (1, min(3, n), n, "full") if has_rank(method, rank, X)]
     for rank in ranks:
@@ -105,8 +110,9 @@ def test_memory_estimate_is_what_is_used(method, dtype, rank):
         return
     G = X.T @ X
     penalty = method.penalty(G)
+    sparse = csr_array(X)
     tracemalloc.start()
-    method.at_rank(method.factorise(G, penalty, rank), rank or "full")
+    method.at_rank(method.learn(sparse, G, penalty, rank), rank or "full")
     measured = tracemalloc.get_traced_memory()[1] + G.nbytes
     tracemalloc.stop()
     estimate = method.peak_bytes(n, rank, G.itemsize)
@@ -132,7 +138,7 @@ def test_bounds_of_the_diagonal_outside_their_range_are_refused(xi):
 
 def test_svd_has_no_full_rank():
     with pytest.raises(ConfigError, match="svd at full rank is the identity"):
-        Svd(EIG_TOL).check_rank("full")
+        Svd(EIG_TOL, RowWeights.none).check_rank("full")
 
 
 def test_items_that_make_the_unregularised_problem_singular_are_told_the_remedy():

@@ -37,6 +37,9 @@ class AdmmPublished(AdmmSettings):
         np.einsum("ii->i", A)[:] += penalty
         return gram, penalty, invert_general(A)
 
+    def full_rank(self, state: State) -> None:  # noqa: ARG002 - only C is kept
+        return None
+
     def iterates(self, state: State, k: int) -> Iterator[Iterate]:
         gram, penalty, C = state
         dtype, g = gram.dtype, gram.diagonal().astype(np.float64)

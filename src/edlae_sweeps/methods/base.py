@@ -1,7 +1,7 @@
 """What a method is, and the two kinds of model that come of one.
 
 A method is its settings and two steps: `factorise` does the O(n³) work once for each penalty, `at_rank` cuts a model of
-one rank from its result, or iterates to it.
+one rank from its result, or iterates to it. What can't do with the Gram matrix takes its first step by `learn`.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +15,7 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import Eigenpairs
+from edlae_sweeps.methods.network import Network
 
 Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
@@ -36,6 +37,19 @@ class TrainingFit:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """The squared error that a method minimised (with its weights of rows, if any), and the least that its rank allows:
+    the bound of the Proposition.
+    """
+
+    loss: float
+    bound: float
+
+
+Ended = Literal["epochs", "converged", "diverged"]
+
+
+@dataclass(frozen=True)
 class History:
     """An iterative method, epoch by epoch from 1: how well it fits, and the seconds since its start.
 
@@ -46,7 +60,15 @@ class History:
     fits: tuple[TrainingFit, ...]
     seconds: tuple[float, ...]
     kept: int
-    ended: Literal["epochs", "converged", "diverged"]
+    ended: Ended
+
+    def series(self) -> dict[str, list[float]]:
+        """Values by epoch, under the names that they have in a store."""
+        return {
+            "train/objective": [fit.objective for fit in self.fits],
+            "train/squared_error": [fit.squared_error for fit in self.fits],
+            "time/elapsed_seconds": list(self.seconds),
+        }
 
 
 @dataclass(frozen=True)
@@ -109,9 +131,9 @@ class FullRank:
         return {"B": self.B}
 
 
-Model = LowRank | FullRank
+Model = LowRank | FullRank | Network
 # What is told of each iterate of an iterative method; its time does not count.
-Observe = Callable[[LowRank], None]
+Observe = Callable[[Any], None]
 
 
 @dataclass
@@ -130,6 +152,9 @@ class Method(ABC):
     # Parameter → [low, high] to search between, or None to leave it as it is set.
     search: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
+    def require(self) -> None:  # noqa: B027 - most methods need nothing
+        """Raise MissingExtra or ConfigError where this installation or this machine lacks what the method needs."""
+
     @property
     def nested(self) -> bool:
         """Whether the models of all ranks come of one factorisation, for next to nothing each."""
@@ -142,6 +167,14 @@ class Method(ABC):
     @abstractmethod
     def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:
         """The work that all ranks share. `gram` (n, n) is left as it is; `max_rank` = 0 asks for `full` alone."""
+
+    def learn(self, X: csr_array, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:  # noqa: ARG002
+        """`factorise`, for who has the interactions X (m, n) at hand as well: some methods can't do without."""
+        return self.factorise(gram, penalty, max_rank)
+
+    def reached(self, state: Any, model: Any) -> Reached | None:  # noqa: ARG002 - of most there is no bound
+        """How near a model came to the bound of the Proposition; None where a method minimises something else."""
+        return None
 
     @abstractmethod
     def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
@@ -160,6 +193,10 @@ class Method(ABC):
     def cost(self, n: int, ranks: Sequence[Rank]) -> float:
         """Estimated time of both steps for these ranks, in products of n×n×n: what a dry run tells."""
 
+    def events_cost(self, users: int, events: int, ranks: Sequence[Rank]) -> float:  # noqa: ARG002 - most need G alone
+        """Estimated seconds that the training data themselves take, beside `cost`."""
+        return 0.0
+
     @abstractmethod
     def check(self) -> None:
         """Raise ConfigError for a setting outside its range."""
@@ -168,7 +205,23 @@ class Method(ABC):
         """What makes two models of the same data differ: every setting but where to search."""
         return {name: value for name, value in asdict(self).items() if name != "search"}
 
+    def model_size(self, n: int, rank: Rank) -> int:
+        """How many numbers a model is made of."""
+        return n * n if rank == "full" else 2 * n * rank
+
     def check_rank(self, rank: Rank) -> None:
         """Raise ConfigError for a rank that this method does not have."""
         if rank == "full" and self.limit is None:
             raise ConfigError(f"rank=full: {self.name} has low ranks only; choose a whole number, or another method")
+
+
+class ByEpoch(Method):
+    """A method that comes to each rank by epochs of its own, each of which can be looked at."""
+
+    @property
+    def nested(self) -> bool:
+        return False
+
+    @abstractmethod
+    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None, observe: Observe | None = None) -> Model:
+        """The model of one rank; `advance` follows the epochs, `observe` is shown the model of each."""

@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods.base import (
     Advance,
+    ByEpoch,
+    Ended,
     FullRank,
     History,
     LowRank,
-    Method,
     Model,
     Observe,
     Rank,
@@ -37,7 +38,7 @@ Iterate = tuple[NDArray[Any], NDArray[Any], TrainingFit]
 
 
 @dataclass
-class Iterative(Method):
+class Iterative(ByEpoch):
     """A method that shares the full-rank EDLAE between ranks and comes to each of them by epochs of its own."""
 
     limit: ClassVar[str | None] = "closed"
@@ -47,10 +48,6 @@ class Iterative(Method):
     epochs: int
     tolerance: float
     seed: int
-
-    @property
-    def nested(self) -> bool:
-        return False
 
     def check(self) -> None:
         check_penalty(self.l2, self.dropout)
@@ -75,7 +72,7 @@ class Iterative(Method):
         return run_epochs(self.name, self.iterates(state, rank), self.epochs, self.tolerance, advance, observe)
 
     def full_rank(self, state: Any) -> FullRank | None:
-        full: FullRank | None = getattr(state, "full", None)
+        full: FullRank | None = state.full
         return full
 
     @abstractmethod
@@ -111,7 +108,7 @@ def run_epochs(
     fits: list[TrainingFit] = []
     seconds: list[float] = []
     kept, U, V = 0, None, None
-    ended: Literal["epochs", "converged", "diverged"] = "epochs"
+    ended: Ended = "epochs"
     elapsed = 0.0
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.methods.base import FullRank, Model, TrainingFit, Vector
+from edlae_sweeps.methods.base import FullRank, LowRank, TrainingFit, Vector
 
 
-def training_fit(gram: NDArray[Any], penalty: Vector, model: Model) -> TrainingFit:
+def training_fit(gram: NDArray[Any], penalty: Vector, model: LowRank | FullRank) -> TrainingFit:
     """Squared error and Eq. 7 objective of a model, with `penalty` = diag Λ (n,).
 
     Low rank: one n×n×k product. Full rank: O(n²). Sums are accumulated in float64, since they cancel.

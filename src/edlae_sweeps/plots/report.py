@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import NDArray
+
+from edlae_sweeps.plots.files import save
 
 Rank = int | None
 # The paper's colours and lines; markers and lines tell them apart in grey.
@@ -20,6 +21,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "zero_diag": {"label": "zero diagonal", "color": "green", "linestyle": "-", "marker": "^"},
     "unconstrained": {"label": "unconstrained", "color": "blue", "linestyle": "--", "marker": "D"},
     "relaxed": {"label": "relaxed diagonal", "color": "darkorange", "linestyle": "-.", "marker": "v"},
+    "denoising": {"label": "denoising", "color": "purple", "linestyle": "--", "marker": "P"},
     "svd": {"label": "SVD, the bound", "color": "0.45", "linestyle": (0, (1, 1)), "marker": "x"},
 }
 _NAMES = {"ndcg_100": "nDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
@@ -58,7 +60,7 @@ def plot_curves(title: str, metrics: Mapping[str, Sequence[Series]], pairs: Sequ
     axes[1, 0].axhline(0, color=_STYLES["closed"]["color"], linestyle=":", linewidth=2.2)
     axes[1, 0].set_ylabel("nDCG@100: closed form − other, ± 1 SE\n(paired; above 0 the closed form is better)")
     _legend(axes[0, 0])
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def plot_training(title: str, squared_error: Sequence[Series], objective: Sequence[Series], path: Path) -> list[Path]:
@@ -73,7 +75,7 @@ def plot_training(title: str, squared_error: Sequence[Series], objective: Sequen
         _lines(ax, lines)
         ax.set_ylabel(label)
     _legend(left)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def plot_epochs(title: str, runs: Mapping[int, Epochs], path: Path) -> list[Path]:
@@ -98,7 +100,7 @@ def plot_epochs(title: str, runs: Mapping[int, Epochs], path: Path) -> list[Path
     if validated:
         axes[2].set(xlabel="epoch", ylabel="validation nDCG@100")
     figure.legend(title="dotted: closed form\n(objective: if at\nthe same λ and p)", loc="outside right center")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def plot_diagonal(
@@ -129,7 +131,7 @@ def plot_diagonal(
         correlation = np.corrcoef(closed, admm)[0, 1]
         right.set(xlabel="diag(UVᵀ), closed form", ylabel="diag(UVᵀ), ADMM")
         right.set_title(f"{name}: an item a point, correlation {correlation:.2f}", fontsize="medium")
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def _lines(ax: Axes, lines: Sequence[Series]) -> None:
@@ -185,13 +187,3 @@ def _thinned(every: Sequence[Rank]) -> list[Rank]:
         if not kept or _places([kept[-1]], every)[0] / place > 1.75:
             kept.append(rank)
     return kept[::-1]
-
-
-def _save(figure: Figure, path: Path) -> list[Path]:
-    """As png, svg and pdf, without the date of making."""
-    files = []
-    with rc_context({"svg.hashsalt": "edlae_sweeps"}):
-        for suffix, metadata in ((".png", {}), (".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
-            files.append(path.with_suffix(suffix))
-            figure.savefig(files[-1], dpi=140, metadata=metadata)
-    return files

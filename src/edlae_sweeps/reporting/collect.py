@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from edlae_sweeps.tracking import Experiment, Found
 
 # Order of lines and rows: as in Figure 1, and then what goes beyond it.
-ORDER = ("admm", "closed", "zero_diag", "unconstrained", "relaxed", "svd", "admm_published")
+ORDER = ("admm", "closed", "zero_diag", "unconstrained", "relaxed", "denoising", "svd", "deep", "admm_published")
+# Without any regularisation: they are told of by their squared error, and are no recommenders to be compared.
+UNREGULARISED = ("svd", "deep")
 # What cells have to have in common to be compared.
 _ALIKE = ("data_digest", "results_version", "dtype")
 
@@ -40,10 +42,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Collected:
-    """The best cell of each (method, rank); the cells that were repeated to be timed; what was left out, in words."""
+    """The best cell of each (method, rank); those that were repeated to be timed; all deep autoencoders, each once;
+    what was left out, in words.
+    """
 
     best: list[Entry]
     timed: list[Entry]
+    deep: list[Entry]
     left_out: list[str]
 
     def of(self, method: str) -> list[Entry]:
@@ -84,7 +89,9 @@ def collect(experiment: Experiment) -> Collected:
     for _, group in itertools.groupby(ordered, key=lambda cell: cell.order):
         # max takes the first of equals: the newest.
         best.append(max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"]))
-    return Collected([cell for cell in best if cell.method != "admm_published"], timed, left_out + _missing(best))
+    deep = {cell.run.tags["run_key"]: cell for cell in alike if cell.method == "deep"}
+    shown = [cell for cell in best if cell.method != "admm_published"]
+    return Collected(shown, timed, list(deep.values()), left_out + _missing(best))
 
 
 def _missing(best: Sequence[Entry]) -> list[str]:

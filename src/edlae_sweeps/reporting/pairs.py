@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.datasets import read_arrays
-from edlae_sweeps.reporting.collect import Collected, Entry
+from edlae_sweeps.reporting.collect import UNREGULARISED, Collected, Entry
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import Experiment
 
@@ -48,7 +48,7 @@ def compare(collected: Collected, experiment: Experiment, folder: Path) -> list[
         mine = load_arrays(experiment, entry, "per_user.npz", folder)
         for method in collected.methods:
             other = collected.at(method, entry.rank)
-            if method in ("closed", "svd") or other is None:
+            if method == "closed" or method in UNREGULARISED or other is None:
                 continue
             theirs = load_arrays(experiment, other, "per_user.npz", folder)
             if not np.array_equal(mine["users"], theirs["users"]):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from edlae_sweeps.datasets.base import is_plain
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.plots import Epochs, Series, plot_curves, plot_diagonal, plot_epochs, plot_training
-from edlae_sweeps.reporting.collect import Collected, Entry, collect
+from edlae_sweeps.plots import Epochs, Series, plot_curves, plot_diagonal, plot_epochs, plot_proposition, plot_training
+from edlae_sweeps.reporting.collect import UNREGULARISED, Collected, Entry, collect
 from edlae_sweeps.reporting.curves import METRICS, accuracy_table, dataset_table, numbers_table
 from edlae_sweeps.reporting.diagonals import diagonal_table, diagonals_of
 from edlae_sweeps.reporting.page import Figure, command, page
 from edlae_sweeps.reporting.pairs import Pair, compare, pairs_table
+from edlae_sweeps.reporting.proposition import proposition_table, trials
 from edlae_sweeps.reporting.speedup import speedup_table, timings
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store
@@ -71,6 +72,8 @@ def _make(
         tables["dataset"] = dataset_table(experiment, collected.best[-1], Path(temporary))
         if found:
             tables["speedup"] = speedup_table(found)
+        if deep := trials(collected, experiment):
+            tables["proposition"] = proposition_table(deep)
         figures = _figures(name, collected, pairs, experiment, Path(temporary), target)
         commands = [(entry, command(experiment, entry, Path(temporary))) for entry in collected.best]
     advance(2, 4)
@@ -85,9 +88,10 @@ def _make(
 def _figures(
     name: str, collected: Collected, pairs: Sequence[Pair], experiment: Experiment, temporary: Path, target: Path
 ) -> list[Figure]:
-    # The bound of the squared error is no recommender: it would flatten the others.
+    # They would flatten the others.
     curves = {
-        metric: [line for line in _series(collected, f"test/{metric}") if line.method != "svd"] for metric in METRICS
+        metric: [line for line in _series(collected, f"test/{metric}") if line.method not in UNREGULARISED]
+        for metric in METRICS
     }
     others = dict.fromkeys(pair.other for pair in pairs)
     differences = [
@@ -120,14 +124,20 @@ def _figures(
         scatter = (f"rank {middle}", *found_diagonals[middle]) if middle else None
         files = plot_diagonal(f"{name}: the diagonal", ([e.rank for e in low], on, off), scatter, target / "diagonal")
         found.append(Figure("The diagonal", "Residual on and off the diagonal, and learned diagonals compared.", files))
+    if deep := trials(collected, experiment):
+        files = plot_proposition(f"{name}: nonlinear autoencoders and their bound", deep, target / "proposition")
+        shown = "Squared error of deep autoencoders over the bound of their rank, and their accuracy over depth."
+        found.append(Figure("The Proposition", shown, files))
     return found
 
 
 def _series(collected: Collected, metric: str) -> list[Series]:
-    """A line a method, with the standard errors of a metric that has them."""
+    """A line a method that has the metric, with standard errors if any; deep autoencoders have their own picture."""
     lines = []
     for method in collected.methods:
-        cells = collected.of(method)
+        cells = [cell for cell in collected.of(method) if metric in cell.metrics]
+        if method == "deep" or not cells:
+            continue
         errors = [cell.metrics[f"{metric}_se"] for cell in cells] if f"{metric}_se" in cells[0].metrics else None
         lines.append(Series(method, [cell.rank for cell in cells], [cell.metrics[metric] for cell in cells], errors))
     return lines

@@ -1,0 +1,118 @@
+"""The Proposition's bound, and what comes as near to it as given hidden units allow (Steck & Garcia 2021, Eqs. 1-6).
+
+For X (m, n), any hidden units Z (m, k) of any encoder, and any linear output layer V (n, k), with weights w > 0:
+
+    Σ_u w_u‖x_u − z_uVᵀ‖² ≥ Σ_{i>k} σ_i²(dMat(√w)X),   equal for Z = XQ, V = Q, the leading right singular vectors
+
+V at its best is the least-squares solution XᵀdMat(w)Z(ZᵀdMat(w)Z)⁻¹. It all is float64: a ratio to the bound that is
+below 1 would be a refutation, and must not be the rounding of float32.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
+from edlae_sweeps.methods.base import Vector
+from edlae_sweeps.methods.objective import inner
+
+# Up to this part of the spectrum products with X are cheaper than the whole matrix: on debian, k = 200, 0.6 s and 8 s.
+_SUBSET_FRACTION = 0.1
+# Less than this part of the energy there is, or of the strongest direction, is rounding.
+_DEPENDENT = 1e-13
+
+
+class RowWeights(StrEnum):
+    """Weights of the users in the squared error."""
+
+    none = "none"
+    inverse_activity = "inverse_activity"
+
+
+def row_weights(kind: RowWeights, X: csr_array) -> Vector:
+    """w (m,) of mean 1: all equal, or w_u in proportion to 1/(number of items of user u), as 1 where there is none."""
+    if kind == RowWeights.none:
+        return np.ones(X.shape[0])
+    w = 1 / np.maximum(1, np.diff(X.indptr))
+    return np.asarray(w / w.mean())
+
+
+def weighted_gram(X: csr_array, w: Vector, dtype: Any) -> NDArray[Any]:
+    """XᵀdMat(w)X (n, n)."""
+    gram: NDArray[Any] = (_rooted(X, w).T @ _rooted(X, w)).toarray().astype(dtype)
+    return gram
+
+
+def energy(X: csr_array, w: Vector) -> float:
+    """Σ_u w_u‖x_u‖²."""
+    return float(np.sum(_rooted(X, w).data ** 2))
+
+
+def leading_directions(X: csr_array, w: Vector, k: int) -> tuple[Vector, NDArray[np.float64]]:
+    """The k largest σ² (k,) of dMat(√w)X, descending, and its right singular vectors Q (n, k)."""
+    rooted = _rooted(X, w)
+    n = X.shape[1]
+    if k > _SUBSET_FRACTION * n:
+        pairs = leading_eigenpairs((rooted.T @ rooted).toarray(), k, 0.0, overwrite=True)
+        return pairs.values, pairs.vectors
+    across = rooted.T.tocsr()
+    operator = LinearOperator((n, n), matvec=lambda x: across @ (rooted @ x), dtype=np.float64)
+    # A start that does not depend on chance, and has a part of every direction.
+    try:
+        values, vectors = eigsh(operator, k=k, v0=np.random.default_rng(0).standard_normal(n))
+    except ArpackError as error:
+        raise SolverError(
+            f"the leading singular vectors of X can't be found: {error}; choose a smaller rank"
+        ) from error
+    order = np.argsort(-values)
+    return values[order], vectors[:, order]
+
+
+def bounds(X: csr_array, w: Vector, k: int) -> tuple[NDArray[np.float64], Vector]:
+    """Q (n, k), and the bound Σ_{i>j} σ_i² (k,) of each rank j = 1..k."""
+    values, Q = leading_directions(X, w, k)
+    total = energy(X, w)
+    found = total - np.cumsum(values)
+    # What is left of all but nothing is rounding, of either sign.
+    found[found < _DEPENDENT * total] = 0
+    return Q, found
+
+
+def bounds_bytes(n: int, k: int) -> int:
+    """Estimated bytes that `bounds` takes at most for X with n columns, X itself not counted."""
+    if k > _SUBSET_FRACTION * n:
+        # G sparse, at worst with an index for each number, as it becomes dense; then its eigenpairs.
+        return 8 * n * n + max(12 * n * n, eigen_workspace(n, k, 8, 0.0))
+    return 8 * n * (2 * (2 * k + 1) + k)
+
+
+def output_layer(ZtZ: NDArray[np.float64], XtZ: NDArray[np.float64]) -> NDArray[np.float64]:
+    """V (n, k), the least-squares solution XtZ·ZtZ⁺, from ZᵀdMat(w)Z (k, k) and XᵀdMat(w)Z (n, k).
+
+    Units that are always zero, or depend on others, get no weight of their own.
+    """
+    scale = np.sqrt(ZtZ.diagonal())
+    scale = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    values, vectors = eigh(ZtZ * scale * scale[:, None], check_finite=False)
+    kept = values > _DEPENDENT * values[-1]
+    root = scale[:, None] * vectors[:, kept] / np.sqrt(values[kept])
+    solution: NDArray[np.float64] = (XtZ @ root) @ root.T
+    return solution
+
+
+def squared_error(total: float, ZtZ: NDArray[np.float64], XtZ: NDArray[np.float64], V: NDArray[np.float64]) -> float:
+    """‖X‖² − 2⟨XᵀZ, V⟩ + ⟨ZᵀZ, VᵀV⟩ for any V (n, k), `total` = ‖X‖²; each with the weights of the rows, if any."""
+    return total - 2 * inner(XtZ, V) + inner(ZtZ, V.T @ V)
+
+
+def _rooted(X: csr_array, w: Vector) -> csr_array:
+    """dMat(√w)X in float64."""
+    rooted = X.astype(np.float64)
+    rooted.data = rooted.data * np.repeat(np.sqrt(w), np.diff(X.indptr))
+    return csr_array(rooted)

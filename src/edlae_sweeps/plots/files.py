@@ -1,0 +1,16 @@
+"""Pictures on disk."""
+
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """As png, svg and pdf, without the date of making."""
+    files = []
+    with rc_context({"svg.hashsalt": "edlae_sweeps"}):
+        for suffix, metadata in ((".png", {}), (".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
+            files.append(path.with_suffix(suffix))
+            figure.savefig(files[-1], dpi=140, metadata=metadata)
+    return files

@@ -1,0 +1,96 @@
+"""The low-rank step in each of its layouts: the same model from three arrays, two, or one."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from conftest import closed
+
+from edlae_sweeps import machine
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.methods import Beta, Relaxed, Unconstrained
+from edlae_sweeps.methods.low_rank import choose_layout, layout_bytes
+
+N = 400
+MEMBERS = {
+    "closed": closed(5.0, 0.2, eig_tol=1e-10),
+    "closed, column_max": closed(5.0, 0.2, Beta.column_max, eig_tol=1e-10),
+    "unconstrained": Unconstrained(5.0, 0.2, 1e-10),
+    "relaxed": Relaxed(5.0, 0.2, 1e-10, 0.3),
+}
+
+
+def gram(dtype: str = "float64", n: int = N) -> np.ndarray:
+    """Of users who like some of a few topics: a spectrum that decays."""
+    random = np.random.default_rng(0)
+    chances = random.random((3 * n, 8)) ** 4 @ random.random((8, n)) ** 4
+    X = (random.random((3 * n, n)) < 0.5 * chances / chances.max()).astype(dtype)
+    return X.T @ X
+
+
+def fit(method, G: np.ndarray, k: int, layout: str, monkeypatch):
+    """The state of `factorise` and its model, in a layout."""
+    monkeypatch.setattr("edlae_sweeps.methods.low_rank.choose_layout", lambda *_: layout)
+    state = method.factorise(G, method.penalty(G), k)
+    return state, method.at_rank(state, k)
+
+
+@pytest.mark.parametrize("method", MEMBERS.values(), ids=MEMBERS)
+@pytest.mark.parametrize("layout", ["separate", "shared"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-3)])
+def test_layouts_give_the_same_model(method, layout, dtype, tolerance, monkeypatch):
+    reference_G = gram()
+    _, reference = fit(method, reference_G, 20, "dense", monkeypatch)
+    G = gram(dtype)
+    state, model = fit(method, G, 20, layout, monkeypatch)
+    assert model.U.dtype == model.V.dtype == dtype
+    assert model.U.flags.c_contiguous
+    assert model.V.flags.c_contiguous
+    W = reference.U @ reference.V.T
+    np.testing.assert_allclose(model.U @ model.V.T, W, atol=tolerance * np.abs(W).max())
+    assert model.solved.solver == "block"
+    assert model.solved.shared == (layout == "shared")
+    assert model.solved.gap <= 1e-10 or dtype == "float32"
+    assert np.array_equal(G, reference_G)
+    assert (method.full_rank(state) is None) == (layout == "shared")
+    # Where it was not kept, it is computed.
+    np.testing.assert_allclose(
+        method.at_rank(state, "full").B, method.at_rank(method.factorise(G, method.penalty(G), 0), "full").B, atol=1e-6
+    )
+
+
+def test_g_is_put_right_when_its_own_array_can_not_be_inverted(monkeypatch):
+    G = gram()
+    G[:, 3] = G[3] = 0
+    before = G.copy()
+    with pytest.raises(SolverError, match="can't be inverted"):
+        fit(closed(0.0, 0.0), G, 20, "shared", monkeypatch)
+    assert np.array_equal(G, before)
+
+
+def test_the_quickest_layout_that_fits():
+    n, k, tolerance = 20_000, 500, 1e-7
+    two, one = (layout_bytes(layout, n, k, 4) for layout in ("separate", "shared"))
+    left = {"plenty": two, "just two": two - 4 * n * n, "not two": two - 4 * n * n - 1, "hardly one": 0}
+    chosen = {what: choose_layout(n, k, 4, tolerance, room + machine.PROCESS_BYTES) for what, room in left.items()}
+    assert chosen == {"plenty": "separate", "just two": "separate", "not two": "shared", "hardly one": "shared"}
+    assert one < 1.3 * 4 * n * n
+    assert two < 2.3 * 4 * n * n
+    # LAPACK where it is quicker, blocks where it does not fit, and LAPACK alone where nothing may be missed.
+    assert choose_layout(500, 200, 8, tolerance, machine.GIB * 8) == "dense"
+    assert choose_layout(500, 200, 8, tolerance, 0) == "shared"
+    assert choose_layout(n, k, 4, 0.0, 0) == "dense"
+
+
+@pytest.mark.parametrize("layout", ["separate", "shared"])
+def test_memory_estimate_of_a_layout_is_what_is_used(layout, monkeypatch):
+    n, k = 1500, 40
+    G = gram("float32", n)
+    fit(closed(5.0, 0.2), gram("float32", 50), 5, layout, monkeypatch)
+    tracemalloc.start()
+    fit(closed(5.0, 0.2), G, k, layout, monkeypatch)
+    measured = tracemalloc.get_traced_memory()[1] + G.nbytes
+    tracemalloc.stop()
+    estimate = layout_bytes(layout, n, k, 4)
+    assert measured <= 1.02 * estimate + 2e6
+    assert estimate <= 1.3 * measured
