@@ -40,3 +40,16 @@ def test_facts_of_this_machine():
     name, threads = machine.blas_name_and_threads()
     assert name
     assert threads >= 1
+
+
+def test_threads_and_memory_are_limited_for_a_while():
+    free, threads = machine.available_memory(), machine.blas_name_and_threads()[1]
+    used = psutil.Process().memory_info().rss
+    with machine.use(1, used + 100 * 1024**2):
+        assert machine.blas_name_and_threads()[1] == 1
+        assert machine.available_memory() == pytest.approx(100 * 1024**2, abs=20 * 1024**2)
+        with machine.use(None, used - 1):
+            assert machine.available_memory() == 0
+    assert machine.blas_name_and_threads()[1] == threads
+    assert machine.available_memory() == pytest.approx(free, rel=0.2)
+    assert 1 <= machine.cores() <= psutil.cpu_count()

@@ -8,9 +8,10 @@ from reference import user_metrics
 from scipy.sparse import csr_array, random_array
 from sklearn.metrics import ndcg_score
 
+from edlae_sweeps import machine
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, ranking
+from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, evaluate_nested, ranking
 from edlae_sweeps.evaluation.ranking import top_items
 from edlae_sweeps.methods import LowRank
 
@@ -111,6 +112,41 @@ def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPa
         np.testing.assert_allclose(getattr(whole, name), getattr(pieces, name), rtol=1e-14)
     assert len(seen) > 1
     assert seen[-1] == (len(whole.users), len(whole.users))
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ranking, "_BATCH_BYTES", 5 * 8 * 300)
+    random = np.random.default_rng(0)
+    _, held_out = held_out_problem(0, 200, 300, 10)
+    U, V = random.standard_normal((2, 300, 8))
+    model = LowRank(U, V)
+    found = []
+    for threads in (1, machine.cores()):
+        with machine.use(threads):
+            found.append((evaluate(model, held_out), evaluate_nested(model, [2, 8], held_out)))
+    (alone, nested), (together, nested_together) = found
+    for name in METRICS:
+        # Sums may be taken in another order.
+        np.testing.assert_allclose(getattr(alone, name), getattr(together, name), rtol=1e-12)
+        np.testing.assert_allclose(getattr(nested[8], name), getattr(alone, name))
+        np.testing.assert_allclose(getattr(nested[2], name), getattr(nested_together[2], name), rtol=1e-12)
+    assert np.array_equal(alone.users, nested[2].users)
+
+
+def test_the_first_batch_that_fails_is_the_last(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ranking, "_BATCH_BYTES", 8 * 300)
+    _, held_out = held_out_problem(0, 200, 300, 10)
+    seen = []
+
+    class Stopped:
+        def scores(self, fold_in: csr_array) -> np.ndarray:
+            seen.append(fold_in.shape[0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Stopped(), held_out)
+    assert len(seen) < 50
+    assert machine.blas_name_and_threads()[1] >= 1
 
 
 def test_scores_that_are_not_finite_are_refused():

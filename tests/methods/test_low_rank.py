@@ -37,7 +37,7 @@ def fit(method, G: np.ndarray, k: int, layout: str, monkeypatch):
 
 @pytest.mark.parametrize("method", MEMBERS.values(), ids=MEMBERS)
 @pytest.mark.parametrize("layout", ["separate", "shared"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-5), ("float32", 2e-3)])
 def test_layouts_give_the_same_model(method, layout, dtype, tolerance, monkeypatch):
     reference_G = gram()
     _, reference = fit(method, reference_G, 20, "dense", monkeypatch)
@@ -84,7 +84,7 @@ def test_the_quickest_layout_that_fits():
 
 @pytest.mark.parametrize("layout", ["separate", "shared"])
 def test_memory_estimate_of_a_layout_is_what_is_used(layout, monkeypatch):
-    n, k = 1500, 40
+    n, k = 1500, 8
     G = gram("float32", n)
     fit(closed(5.0, 0.2), gram("float32", 50), 5, layout, monkeypatch)
     tracemalloc.start()
@@ -92,5 +92,5 @@ def test_memory_estimate_of_a_layout_is_what_is_used(layout, monkeypatch):
     measured = tracemalloc.get_traced_memory()[1] + G.nbytes
     tracemalloc.stop()
     estimate = layout_bytes(layout, n, k, 4)
-    assert measured <= 1.02 * estimate + 2e6
+    assert measured <= 1.02 * estimate + 1e6
     assert estimate <= 1.3 * measured
