@@ -31,11 +31,10 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> 
     itemsize = np.dtype(settings.dtype.value).itemsize
     # Beside what a fit takes, the search of an iterative method keeps a second inverse.
     kept = data.n_items**2 * itemsize if settings.tune.name != "off" and not settings.method.nested else 0
-    return (
-        kept
-        + machine.PROCESS_BYTES
-        + settings.method.peak_bytes(data.n_items, max([0, *(rank for rank in ranks if rank != "full")]), itemsize)
-    )
+    # A full rank beside low ones may have to be computed by itself.
+    largest = {max([0, *(rank for rank in ranks if rank != "full")]), *(0 for rank in ranks if rank == "full")}
+    fit = max(settings.method.peak_bytes(data.n_items, rank, itemsize) for rank in largest)
+    return kept + machine.PROCESS_BYTES + fit
 
 
 def check_disk(settings: Settings, ranks: Sequence[Rank], data: Prepared, folder: Path) -> None:

@@ -56,7 +56,10 @@ def test_closed(rank, golden, golden_state, debian, debian_gram):
     (row,) = (row for row in golden["results"] if row["method"] == "closed" and row["rank"] == rank)
     method, penalty, state = golden_state
     assert (method.l2, method.dropout) == (row["l2"], row["dropout"])
-    check(row, method.at_rank(state, rank), penalty, debian, debian_gram)
+    model = method.at_rank(state, rank)
+    # The reference is dense and float64: this is how near the block method in float32 has to come.
+    assert model.solved.solver == "block"
+    check(row, model, penalty, debian, debian_gram, metrics=1e-4)
 
 
 def test_full_rank_edlae(golden, golden_state, debian, debian_gram):

@@ -65,10 +65,10 @@ def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: 
     Flops: 2n²m for the products, 4nm² to keep the basis orthonormal, 2nmk for V, and the eigenpairs of H; m is about
     2.5k. The starting block is the same in every call.
 
-    Raises SolverError where 6k columns and more do not come so near.
+    Raises SolverError where 8k columns and more do not come so near.
     """
     random = np.random.default_rng(_SEED)
-    basis = Basis(n, basis_columns(n, k), min(n, 6 * k + 16 * block_width(k)), dtype)
+    basis = Basis(n, basis_columns(n, k), min(n, 8 * k + 32 * block_width(k)), dtype)
     block = _orthonormal(_normal(random, (n, min(block_width(k), n)), dtype))
     steps = checked = 0
     while True:
