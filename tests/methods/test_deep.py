@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from test_methods import SHAPES
 from test_network import deep, denoising
 
+from edlae_sweeps import machine
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Activation, Init, LowRank, Network, RowWeights
 from edlae_sweeps.methods.bound import row_weights
@@ -40,6 +41,13 @@ def fitted(method, k: int, data: csr_array = X, **options: object) -> tuple[Netw
     G = (data.T @ data).toarray()
     state = method.learn(data, G, method.penalty(G), k)
     return method.at_rank(state, k, **options), float(state.bounds[k - 1])
+
+
+def test_threads_are_those_of_linear_algebra():
+    for threads in {1, machine.cores()}:
+        with machine.use(threads):
+            fitted(deep(epochs=1), 2)
+            assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("method", CASES, ids=repr)

@@ -22,6 +22,8 @@ _SEED = 0
 _TINY = 1e-30
 # Time of the eigenpairs of H (m, m) in products of m×m×m, as measured on two cores.
 EIGENPAIRS_PRODUCTS = 6.0
+# Inner product of two vectors of length one up to which they count as orthogonal but for rounding.
+_LOST = 0.01
 # Least distance of a column of length one from the span of those before it that Cholesky QR is trusted with.
 _DEPENDENT = 0.02
 
@@ -51,9 +53,9 @@ def basis_columns(n: int, k: int) -> int:
 
 
 def block_workspace(n: int, k: int, itemsize: int) -> int:
-    """Bytes that `block_krylov` takes: the basis, the block in hand or V, and H with its eigenvectors."""
-    m = basis_columns(n, k)
-    return (n * m + n * max(k, 4 * block_width(k)) + 5 * m * m) * itemsize
+    """Bytes that `block_krylov` takes: the basis, the blocks of H and S, and beside these H, V or the block in hand."""
+    m, b = basis_columns(n, k), block_width(k)
+    return (n * m + 2 * b * m + m * k + max(m * m, n * k, 4 * n * b)) * itemsize
 
 
 def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: float) -> Eigenpairs:
@@ -103,7 +105,8 @@ class Basis:
         # Where the last block but one, the last, and the one to come begin.
         self._before, self._last, self.m = 0, 0, 0
         self._Q = np.empty((n, expected), dtype=dtype, order="F")
-        self.H = np.zeros((expected, expected), dtype=dtype, order="F")
+        # Of each block of columns of H, what is not zero down to the diagonal.
+        self._H: list[tuple[slice, slice, NDArray[Any]]] = []
 
     @property
     def Q(self) -> NDArray[Any]:  # noqa: N802 - a matrix
@@ -117,7 +120,6 @@ class Basis:
             grown = min(self.largest, self.m + self.m // 4)
             self._Q, old = np.empty((len(self._Q), grown), dtype=self._Q.dtype, order="F"), self._Q
             self._Q[:, : self._last] = old[:, : self._last]
-            self.H = np.pad(self.H, (0, grown - len(self.H)))
         self._Q[:, self._last : self.m] = block
         return self._Q[:, self._last : self.m]
 
@@ -125,9 +127,9 @@ class Basis:
         """Take from W = M·(last block) what lies in the last two blocks, all but rounding, and note it in H."""
         now = slice(self._last, self.m)
         local = slice(self._before, self.m)
-        self.H[local, now] = self._Q[:, local].T @ W
-        self.H[now, local] = self.H[local, now].T
-        W -= self._Q[:, local] @ self.H[local, now]
+        within = self._Q[:, local].T @ W
+        self._H.append((local, now, within))
+        W -= self._Q[:, local] @ within
 
     def next_block(self, W: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
         """An orthonormal basis of W that is orthogonal to Q; W is overwritten."""
@@ -141,16 +143,36 @@ class Basis:
         return _orthonormal(block)
 
     def eigenpairs(self, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """θ (k,) and S (m, k) of H."""
-        values, S = eigh(self.H[: self.m, : self.m], check_finite=False, driver="evd")
-        return values[::-1][:k].copy(), S[:, ::-1][:, :k]
+        """θ (k,) and S (m, k) of H.
+
+        LAPACK's syevr needs no other m×m array, but its vectors may lack orthogonality where eigenvalues cluster near
+        rounding. A little of it is restored; where it is more, syevd is taken, which needs two.
+        """
+        wanted = (self.m - k, self.m - 1)
+        values, S = eigh(self._dense(), lower=False, overwrite_a=True, driver="evr", subset_by_index=wanted)
+        products = S.T @ S
+        lost = np.abs(products - np.eye(k, dtype=S.dtype)).max()
+        if lost > _LOST:
+            values, S = eigh(self._dense(), lower=False, overwrite_a=True, driver="evd")
+            return values[::-1][:k].copy(), S[:, ::-1][:, :k]
+        potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
+        S = trsm(1, potrf(products, lower=0)[0], S, side=1, overwrite_b=1)
+        return values[::-1].copy(), S[:, ::-1]
+
+    def _dense(self) -> NDArray[Any]:
+        """The upper triangle of H (m, m)."""
+        H = np.zeros((self.m, self.m), dtype=self._Q.dtype, order="F")
+        for rows, columns, block in self._H:
+            H[rows, columns] = block
+        return H
 
     def gap(self, values: NDArray[Any], S: NDArray[Any], W: NDArray[Any]) -> float:
         """The estimated relative gap of energy; W (n, b) is what the last product had outside of Q."""
         last = slice(self._last, self.m)
         squares = np.einsum("ij,ij->j", S[last], (W.T @ W) @ S[last], dtype=np.float64)
         theta = values.astype(np.float64)
-        distance = theta - self.H[last, last].diagonal().mean(dtype=np.float64)
+        quotients = self._H[-1][2].diagonal(self._before - self._last)
+        distance = theta - quotients.mean(dtype=np.float64)
         return float(2 * np.sum(squares / np.maximum(distance, _TINY * theta[0] + _TINY)) / (theta.sum() + _TINY))
 
 

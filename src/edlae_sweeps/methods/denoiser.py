@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.methods.extra import Device
-from edlae_sweeps.methods.gradient import batches, rows_product
+from edlae_sweeps.methods.gradient import batches, place, rows_product
 
 # Of the random start: small, as that of any factorisation, but not so small that Adam has first to find its size.
 _START = 0.03
@@ -20,7 +20,7 @@ class Denoiser:
 
     def __init__(self, X: csr_array, k: int, dropout: float, batch: int, seed: int, device: Device) -> None:
         self._X, self._p, self._batch = X, dropout, batch
-        self._device = torch.device(device.value)
+        self._device = place(device)
         self._random = np.random.default_rng(seed)
         start = _START * self._random.standard_normal((2, X.shape[1], k)).astype(X.dtype)
         self.U, self.V = (torch.tensor(part, device=self._device, requires_grad=True) for part in start)

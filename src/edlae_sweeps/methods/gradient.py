@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps import machine
 from edlae_sweeps.methods.base import Vector
+from edlae_sweeps.methods.extra import Device
 from edlae_sweeps.methods.network import FUNCTIONS, Activation, Encoder, Layer
 
 _ACTIVATIONS = {
@@ -18,6 +20,12 @@ _ACTIVATIONS = {
     Activation.selu: torch.nn.functional.selu,
 }
 _EPSILON = 1e-5
+
+
+def place(kind: Device) -> torch.device:
+    """The device to compute on; a processor with as many threads as linear algebra has now (`threads=`)."""
+    torch.set_num_threads(machine.blas_name_and_threads()[1])
+    return torch.device(kind.value)
 
 
 def rows_product(X: csr_array, W: torch.Tensor) -> torch.Tensor:
@@ -62,7 +70,7 @@ class Trainer:
 
     def __init__(self, settings: Any, start: Encoder, k: int, X: csr_array, w: Vector) -> None:
         self._start, self._X, self._w, self._batch = start, X, w.astype(X.dtype), settings.batch
-        self._device = torch.device(settings.device.value)
+        self._device = place(settings.device)
         self._random = np.random.default_rng([settings.seed, 1])
         self._layers = [[self._parameter(layer.W), self._parameter(layer.b)] for layer in start.layers]
         self._V = self._parameter(np.zeros((X.shape[1], k), dtype=X.dtype))

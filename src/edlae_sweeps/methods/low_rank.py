@@ -107,8 +107,6 @@ def _solve_shared(
 def approximate(problem: Problem, k: int, beta: Vector, tolerance: float) -> LowRank:
     """The best rank-k approximation of B + dMat(β) in the metric of A, where the full-rank solution is at hand."""
     B = problem.full.B
-    if k == 0:
-        return LowRank(np.empty((len(B), 0), B.dtype), np.empty((len(B), 0), B.dtype))
     pairs = leading_eigenpairs(metric(problem, beta), k, tolerance, overwrite=True)
     V = pairs.vectors
     U = B @ V
