@@ -14,7 +14,7 @@ from edlae_sweeps import experiment, search
 from edlae_sweeps.cli.config import conf_dir, register, typed
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Admm, Closed
-from edlae_sweeps.methods.family import Problem
+from edlae_sweeps.methods.full_rank import Problem
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import Store
 

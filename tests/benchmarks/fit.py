@@ -26,6 +26,7 @@ def admm_seconds(method: Admm | AdmmPublished, state: object, rank: int, measure
 
 def main() -> None:
     options = parser(__doc__, [10, 500, 1000, 2000, 5000])
+    options.add_argument("--lean", type=int, nargs="*", help="ranks of lean ADMM; those of --ranks, if left out")
     options.add_argument("--published", type=int, nargs="*", default=[10, 500, 1000])
     options.add_argument("--ten", type=int, default=1000)
     options.add_argument("--epochs", type=int, default=2)
@@ -48,7 +49,8 @@ def main() -> None:
     if given.ten:
         ranks = [given.ten * (i + 1) // 10 for i in range(10)]
         bench.add("closed, ten ranks", given.ten, timed(lambda: fit(ranks))[0])
-    for kind, ranks in ((Admm, given.ranks), (AdmmPublished, given.published)):
+    lean = given.ranks if given.lean is None else given.lean
+    for kind, ranks in ((Admm, lean), (AdmmPublished, given.published)):
         if not ranks:
             continue
         method = kind(closed.l2, closed.dropout, EPOCHS, 0.0, 0, given.omega)
