@@ -18,11 +18,12 @@ def check_memory(settings: Settings, ranks: Sequence[Rank], data: Prepared) -> N
     needed = memory_needed(settings, ranks, data)
     available = machine.available_memory()
     if needed > available:
+        remedy = "free some memory" if settings.memory is None else f"raise memory={settings.memory:g}"
         wide = settings.dtype.value == "float64"
         raise ConfigError(
             f"rank={settings.rank} on {data.n_items} items in {settings.dtype.value} needs about "
             f"{needed / machine.GIB:.1f} GiB, and {available / machine.GIB:.1f} GiB are available: choose a smaller "
-            f"rank{', dtype=float32' if wide else ''} or a higher dataset.min_item_events, or free some memory"
+            f"rank{', dtype=float32' if wide else ''} or a higher dataset.min_item_events, or {remedy}"
         )
 
 

@@ -57,7 +57,7 @@ def statuses(folder: Path) -> list[str]:
         ("threads=0", ["threads=0", "choose 1 to"]),
         ("threads=100000", ["threads=100000", "choose 1 to"]),
         ("memory=0", ["memory=0", "choose a number of GiB"]),
-        ("memory=0.01", ["needs about", "0.0 GiB are available"]),
+        ("memory=0.01", ["needs about", "0.0 GiB are available", "or raise memory=0.01"]),
         ("method.eig_tol=1", ["method.eig_tol=1", "choose a relative gap"]),
         ("rank=0", ["rank=0", "choose a whole number"]),
         ("rank=-3", ["rank=-3"]),
@@ -135,7 +135,7 @@ def test_too_little_memory_is_told_before_anything_is_computed(
     monkeypatch.setattr(machine, "available_memory", lambda: 1200 * 1024**2)
     status, lines = run("rank=500", "dtype=float64")
     assert status == 2
-    assert "in float64 needs about 1.7 GiB, and 1.2 GiB are available" in lines[-1]
+    assert "in float64 needs about 1.3 GiB, and 1.2 GiB are available" in lines[-1]
     assert "dtype=float32" in lines[-1]
     assert statuses(tmp_path) == []
 
