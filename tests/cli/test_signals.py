@@ -10,6 +10,10 @@ class Finalised:
         os.kill(os.getpid(), signal.{name})
         time.sleep(0.1)
 
+# A shell starts what runs in its background with Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(name, signal.SIG_DFL)
 cli._hear_signals()
 try:
     Finalised()

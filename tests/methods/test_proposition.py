@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import EIG_TOL
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
@@ -129,7 +130,7 @@ def test_svd_with_weights_of_rows_is_the_svd_of_the_weighted_rows(dtype):
     X = csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(dtype))
     G = (X.T @ X).toarray()
     for kind in RowWeights:
-        method = Svd(kind)
+        method = Svd(EIG_TOL, kind)
         state = method.learn(X, G, method.penalty(G), 9)
         root = np.sqrt(row_weights(kind, X))[:, None]
         for k in (1, 4):
@@ -143,7 +144,7 @@ def test_svd_with_weights_of_rows_is_the_svd_of_the_weighted_rows(dtype):
 
 
 def test_weights_of_rows_need_the_rows():
-    method = Svd(RowWeights.inverse_activity)
+    method = Svd(EIG_TOL, RowWeights.inverse_activity)
     with pytest.raises(ConfigError, match=r"method\.row_weights=inverse_activity: .*learn"):
         method.factorise(np.eye(3), np.zeros(3), 1)
 

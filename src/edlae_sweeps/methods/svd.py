@@ -82,7 +82,10 @@ class Svd(Method):
         return eigen_products(n, max(low_ranks(ranks)), self.eig_tol)
 
     def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """G, the copy that LAPACK overwrites, and where rows have weights their G, made in float64 and sparse."""
-        copy = 0 if uses_blocks(n, max_rank, self.eig_tol) else n * n * itemsize
-        weighted = 0 if self.row_weights == RowWeights.none else n * n * (itemsize + 8)
-        return n * n * itemsize + copy + eigen_workspace(n, max_rank, itemsize, self.eig_tol) + weighted
+        """G; where rows have weights their G, which is sparse in float64 (at worst 12 bytes an entry), then dense; and
+        for the eigenpairs the copy that LAPACK overwrites.
+        """
+        size, weighted = n * n * itemsize, self.row_weights != RowWeights.none
+        copy = 0 if uses_blocks(n, max_rank, self.eig_tol) else size
+        solving = copy + eigen_workspace(n, max_rank, itemsize, self.eig_tol) + size * weighted
+        return size + max(solving, n * n * (12 + 8) * weighted)
