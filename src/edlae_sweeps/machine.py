@@ -86,6 +86,13 @@ def _room(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
 
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
+    try:
+        # Unlike rusage, this begins anew with a program, whatever the process that started it was.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -193,11 +193,12 @@ def test_batches_are_of_nearly_equal_size(users, size, lengths):
 
 
 MEASURE = """
-import resource, sys
+import sys
 import numpy as np
 from scipy.sparse import csr_array
 sys.path[:0] = {path!r}
 from test_network import deep, denoising
+from edlae_sweeps import machine
 from edlae_sweeps.methods import gradient
 n, k = 5000, {k}
 random = np.random.default_rng(0)
@@ -208,9 +209,9 @@ method = {method}
 def run(k):
     method.at_rank(method.learn(X, gram, np.ones(n), k), k)
 run(1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = machine.peak_memory()
 run(k)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, method.peak_bytes(n, k, 4) - gram.nbytes)
+print(machine.peak_memory() - before, method.peak_bytes(n, k, 4) - gram.nbytes)
 """
 
 
