@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edlae_sweeps import machine
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import (
     invert_spd,
@@ -11,6 +12,7 @@ from edlae_sweeps.linalg import (
     upper_blocks,
     upper_product,
 )
+from edlae_sweeps.linalg import spd as spd_module
 
 
 def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
@@ -79,3 +81,19 @@ def test_what_is_written_below_leaves_what_is_above(n):
     for rows, columns in upper_blocks(n):
         set_below(a, rows, columns, 2 * a[rows, columns].T)
     assert np.array_equal(a, expected)
+
+
+def test_long_rows_are_left_to_one_thread(monkeypatch):
+    """What OpenBLAS can't do with more takes gigabytes to show: this is about who decides."""
+    seen = []
+    invert = spd_module._invert_upper
+    monkeypatch.setattr(
+        spd_module, "_invert_upper", lambda a: (seen.append(machine.blas_name_and_threads()[1]), invert(a))[1]
+    )
+    monkeypatch.setattr(spd_module, "_SHARE_BYTES", 8 * 50)
+    threads = machine.blas_name_and_threads()[1]
+    for n in (50 * threads, 50 * threads + 1):
+        a = spd(n)
+        np.testing.assert_allclose(invert_spd(a.copy()) @ a, np.eye(n), atol=1e-9)
+    assert seen == [threads, 1]
+    assert machine.blas_name_and_threads()[1] == threads

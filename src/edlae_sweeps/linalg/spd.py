@@ -1,15 +1,21 @@
 """Symmetric matrices of which one triangle is enough: inverse in place, products."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
+from threadpoolctl import threadpool_limits
 
+from edlae_sweeps import machine
 from edlae_sweeps.errors import SolverError
 
 _BLOCK = 256
+# Bytes of a row that fall to one thread, up to which OpenBLAS's parallel Cholesky is trusted: its buffer is 32 MiB, and
+# up to 448 rows are packed at a time.
+_SHARE_BYTES = 64 * 1024
 
 
 def mirror_upper(a: NDArray[Any]) -> None:
@@ -61,6 +67,23 @@ def invert_upper(a: NDArray[Any]) -> None:
     Raises SolverError when A is singular to working precision: a pivot ≤ 0, or a reciprocal condition number
     (1-norm, LAPACK pocon) below the dtype's machine epsilon.
     """
+    with safe_threads(len(a) * a.itemsize):
+        _invert_upper(a)
+
+
+@contextmanager
+def safe_threads(row_bytes: int) -> Iterator[None]:
+    """One thread for the Cholesky of a matrix whose rows of `row_bytes` are too long for those that there are.
+
+    OpenBLAS's threads pack their share of the rows into a buffer of fixed size and do not look whether it fits: beyond,
+    they write over other memory (OpenBLAS issues 1413 and 2562; seen at n = 41,140 in float32 with two threads).
+    """
+    threads = machine.blas_name_and_threads()[1]
+    with threadpool_limits(1 if row_bytes > threads * _SHARE_BYTES else None, user_api="blas"):
+        yield
+
+
+def _invert_upper(a: NDArray[Any]) -> None:
     # The upper triangle of rows is the lower one of columns.
     columns = a.T
     lange, potrf, pocon, potri = get_lapack_funcs(("lange", "potrf", "pocon", "potri"), (columns,))
@@ -97,7 +120,8 @@ def solve_spd(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     potrs): n³/3 flops. Only the upper triangle of `a` is read. SolverError when A is not positive definite.
     """
     potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (a,))
-    factor, info = potrf(a.T, lower=1, overwrite_a=1, clean=0)
+    with safe_threads(len(a) * a.itemsize):
+        factor, info = potrf(a.T, lower=1, overwrite_a=1, clean=0)
     if info > 0:
         raise SolverError(f"not positive definite, pivot {info} of {len(a)} is not positive")
     solution: NDArray[np.float64] = potrs(factor, b.astype(a.dtype), lower=1)[0].astype(np.float64)
