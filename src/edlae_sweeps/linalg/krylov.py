@@ -53,9 +53,9 @@ def basis_columns(n: int, k: int) -> int:
 
 
 def block_workspace(n: int, k: int, itemsize: int) -> int:
-    """Bytes that `block_krylov` takes: the basis, the blocks of H and S, and beside these H, V or the block in hand."""
+    """Bytes that `block_krylov` takes: the basis, the blocks of H and in hand, S, and beside these H or V."""
     m, b = basis_columns(n, k), block_width(k)
-    return (n * m + 2 * b * m + m * k + max(m * m, n * k, 4 * n * b)) * itemsize
+    return (n * m + 4 * n * b + 2 * b * m + m * k + max(m * m, n * k)) * itemsize
 
 
 def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: float) -> Eigenpairs:
@@ -149,11 +149,13 @@ class Basis:
         rounding. A little of it is restored; where it is more, syevd is taken, which needs two.
         """
         wanted = (self.m - k, self.m - 1)
-        values, S = eigh(self._dense(), lower=False, overwrite_a=True, driver="evr", subset_by_index=wanted)
+        values, S = eigh(
+            self._dense(), lower=False, overwrite_a=True, check_finite=False, driver="evr", subset_by_index=wanted
+        )
         products = S.T @ S
         lost = np.abs(products - np.eye(k, dtype=S.dtype)).max()
         if lost > _LOST:
-            values, S = eigh(self._dense(), lower=False, overwrite_a=True, driver="evd")
+            values, S = eigh(self._dense(), lower=False, overwrite_a=True, check_finite=False, driver="evd")
             return values[::-1][:k].copy(), S[:, ::-1][:, :k]
         potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
         S = trsm(1, potrf(products, lower=0)[0], S, side=1, overwrite_b=1)
