@@ -146,8 +146,9 @@ def _metric_diagonal(gram: NDArray[Any], penalty: Vector, diag_C: Vector, d: Vec
 def _model(C: NDArray[Any], d: Vector, beta: Vector, pairs: Eigenpairs, shared: bool) -> LowRank:
     """U = (1+β)∘V − C(d∘V), from the upper triangle of C."""
     V = pairs.vectors
-    U = np.ascontiguousarray(upper_product(C, np.asfortranarray(column(d, V.dtype) * V)))
-    np.subtract(column(1 + beta, V.dtype) * V, U, out=U)
+    taken = upper_product(C, np.multiply(column(d, V.dtype), V, order="F"))
+    U = column(1 + beta, V.dtype) * V
+    U -= taken
     return LowRank(U, V, solved=Solved.by(pairs, shared))
 
 
@@ -169,5 +170,5 @@ def layout_bytes(layout: Layout, n: int, k: int, itemsize: int) -> int:
     size, pair = n * n * itemsize, 2 * n * k * itemsize
     if layout == "dense":
         return 2 * size + max(size + dense_workspace(n, k, itemsize), pair)
-    # d∘V beside U and V.
-    return (2 if layout == "separate" else 1) * size + max(block_workspace(n, k, itemsize), 2 * pair)
+    # V, d∘V and C(d∘V), or V, C(d∘V) and U.
+    return (2 if layout == "separate" else 1) * size + max(block_workspace(n, k, itemsize), 3 * n * k * itemsize)
