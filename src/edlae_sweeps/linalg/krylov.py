@@ -152,13 +152,14 @@ class Basis:
         values, S = eigh(
             self._dense(), lower=False, overwrite_a=True, check_finite=False, driver="evr", subset_by_index=wanted
         )
+        potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
         products = S.T @ S
         lost = np.abs(products - np.eye(k, dtype=S.dtype)).max()
-        if lost > _LOST:
+        factor, info = potrf(products, lower=0)
+        if lost > _LOST or info > 0:
             values, S = eigh(self._dense(), lower=False, overwrite_a=True, check_finite=False, driver="evd")
             return values[::-1][:k].copy(), S[:, ::-1][:, :k]
-        potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
-        S = trsm(1, potrf(products, lower=0)[0], S, side=1, overwrite_b=1)
+        S = trsm(1, factor, S, side=1, overwrite_b=1)
         return values[::-1].copy(), S[:, ::-1]
 
     def _dense(self) -> NDArray[Any]:
