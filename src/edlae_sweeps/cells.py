@@ -181,7 +181,7 @@ def measure_cell(
 def _found(model: Model) -> tuple[dict[str, str], dict[str, float], dict[str, list[float]]]:
     """How the model was found: tags, metrics, and metrics by epoch where it was iterated to."""
     if isinstance(model, LowRank) and model.solved is not None:
-        solver = f"{model.solved.solver}, shared" if model.solved.shared else model.solved.solver
+        solver = f"{model.solved.solver}, lean" if model.solved.lean else model.solved.solver
         return {"eigensolver": solver}, {"eigen/gap": model.solved.gap, "eigen/steps": float(model.solved.steps)}, {}
     history = None if isinstance(model, FullRank) else model.history
     if history is None:

@@ -39,7 +39,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
+    """As a terminal starts a program, also where these tests were started with Ctrl-C or SIGHUP ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -87,7 +88,7 @@ def start(tmp_path: Path) -> Iterator:
             stdin=subprocess.DEVNULL,
             text=True,
             # Whoever started the tests may have had these ignored, as nohup and shells without job control do.
-            preexec_fn=_default_signals,
+            preexec_fn=default_signals,
         )
         processes.append(process)
         return process

@@ -16,7 +16,7 @@ from conftest import DEBIAN
 
 from edlae_sweeps.datasets import Debian, load
 
-from .conftest import COMMAND, all_runs, client, mlflow_server, wait_until
+from .conftest import COMMAND, all_runs, client, default_signals, mlflow_server, wait_until
 
 pytestmark = pytest.mark.usefixtures("debian")
 
@@ -53,6 +53,7 @@ def test_closing_the_terminal_kills_the_run(tmp_path):
     client(tmp_path).search_experiments()
     pid, terminal = pty.fork()
     if pid == 0:
+        default_signals()
         os.chdir(tmp_path)
         os.execv(sys.executable, [*COMMAND, "rank=500"])
     # Somebody has to read what a terminal shows, or the job waits for it.

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import block_krylov, leading_eigenpairs, uses_blocks
+from edlae_sweeps.linalg import block_krylov, krylov, leading_eigenpairs, uses_blocks
 
 
 def with_eigenvalues(theta: np.ndarray, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
@@ -83,20 +83,56 @@ def test_a_gap_that_is_not_reached_is_an_error_with_the_remedy():
 
 
 def test_blocks_are_for_large_matrices_and_small_ranks():
-    assert uses_blocks(20_108, 10, 1e-5)
-    assert uses_blocks(20_108, 5_000, 1e-5)
-    assert uses_blocks(5_418, 500, 1e-5)
-    assert not uses_blocks(5_418, 4_000, 1e-5)
-    assert not uses_blocks(20_108, 10, 0.0)
+    assert uses_blocks(20_108, 10, 1e-5, 4)
+    assert uses_blocks(20_108, 5_000, 1e-5, 4)
+    assert uses_blocks(5_418, 500, 1e-5, 4)
+    assert not uses_blocks(5_418, 4_000, 1e-5, 4)
+    assert not uses_blocks(20_108, 10, 0.0, 4)
 
 
 def test_both_ways_agree_where_blocks_are_chosen():
     theta = 1000 * np.arange(1, 1201) ** -1.0
     m, _ = with_eigenvalues(theta)
-    assert uses_blocks(1200, 30, 1e-8)
+    assert uses_blocks(1200, 30, 1e-8, 8)
     blocks, dense = (leading_eigenpairs(m, 30, tolerance) for tolerance in (1e-8, 0.0))
     assert blocks.steps > 0
     np.testing.assert_allclose(blocks.values, dense.values, rtol=1e-7)
+
+
+def spread(n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
+    """A float32 matrix with a few large eigenvalues and many small ones, close to each other; its exact vectors."""
+    m, _ = with_eigenvalues(np.concatenate([[1e5, 3e4, 1e4], np.linspace(30, 1, n - 3)]), "float32")
+    m = np.triu(m) + np.triu(m, 1).T
+    return m, np.linalg.eigh(m.astype(np.float64))[1][:, ::-1]
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-12])
+@pytest.mark.parametrize("k", [50, 300])
+def test_what_is_cut_is_sharp_in_float32(k, tolerance):
+    """LAPACK's divide and conquer in float32 mixes the last vector kept with the first that is not."""
+    m, exact = spread()
+    if tolerance:
+        V = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), k, "float32", tolerance).vectors
+    else:
+        V = leading_eigenpairs(m, k, 0.0).vectors
+    assert np.linalg.norm(V - exact[:, :k] @ (exact[:, :k].T @ V), 2) < 0.01
+
+
+def test_eigenvectors_that_coincide_are_found_again_in_float64(monkeypatch):
+    m, exact = spread()
+    monkeypatch.setattr(krylov, "_LOST", 0.0)
+    drivers = []
+    decomposed = krylov.Basis._decomposed
+    monkeypatch.setattr(
+        krylov.Basis,
+        "_decomposed",
+        lambda self, driver, *how: (drivers.append(driver), decomposed(self, driver, *how))[1],
+    )
+    V = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), 50, "float32", 1e-8).vectors
+    assert V.dtype == np.float32
+    assert set(drivers) == {"evr", "evd"}
+    np.testing.assert_allclose(V.T @ V, np.eye(50), atol=1e-5)
+    assert np.linalg.norm(V - exact[:, :50] @ (exact[:, :50].T @ V), 2) < 0.05
 
 
 def test_ranks_outside_the_matrix_are_refused():

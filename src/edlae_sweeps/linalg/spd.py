@@ -24,7 +24,7 @@ def mirror_upper(a: NDArray[Any]) -> None:
     The blocks keep both sides of the copy in cache and need no n×n temporary.
     """
     for rows, columns in upper_blocks(len(a)):
-        set_below(a, rows, columns, a[rows, columns].T)
+        set_above(a.T, rows, columns, a[rows, columns])
 
 
 def upper_blocks(n: int) -> Iterator[tuple[slice, slice]]:
@@ -34,14 +34,14 @@ def upper_blocks(n: int) -> Iterator[tuple[slice, slice]]:
             yield slice(i, min(i + _BLOCK, n)), slice(j, min(j + _BLOCK, n))
 
 
-def set_below(a: NDArray[Any], rows: slice, columns: slice, values: NDArray[Any]) -> None:
-    """Write the mirror image (columns, rows) of an upper block; of one on the diagonal, what stands below it alone."""
+def set_above(a: NDArray[Any], rows: slice, columns: slice, values: NDArray[Any]) -> None:
+    """Write an upper block (rows, columns) of `a`; of one on the diagonal, what stands above it alone."""
     if rows == columns:
         block = a[rows, rows]
-        below = np.tril_indices(len(block), -1)
-        block[below] = values[below]
+        above = np.triu_indices(len(block), 1)
+        block[above] = values[above]
     else:
-        a[columns, rows] = values
+        a[rows, columns] = values
 
 
 def invert_spd(a: NDArray[Any]) -> NDArray[Any]:
@@ -105,13 +105,6 @@ def upper_product(a: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     Y is in Fortran order, and so is the result.
     """
     product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=1)
-    return product
-
-
-def lower_product(a: NDArray[Any], diagonal: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
-    """As `upper_product`, for the S that stands below the diagonal of `a` and has `diagonal` (n,) itself."""
-    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=0)
-    product += (diagonal - a.diagonal()).astype(a.dtype)[:, None] * Y
     return product
 
 

@@ -75,19 +75,19 @@ class History:
 class Solved:
     """How the eigenvectors behind a model were found: by LAPACK (`dense`) or by products with blocks (`block`).
 
-    `gap` is the estimated share of the captured energy Σθ that is missed, `steps` the number of such products. `shared`
-    says that memory was short, and the Gram matrix and its inverse were kept in one array.
+    `gap` is the estimated share of the captured energy Σθ that is missed, `steps` the number of such products. `lean`
+    says that memory was short, and the full-rank model was not kept.
     """
 
     solver: Literal["dense", "block"]
     gap: float
     steps: int
-    shared: bool = False
+    lean: bool = False
 
     @classmethod
-    def by(cls, pairs: Eigenpairs, shared: bool = False) -> "Solved":
+    def by(cls, pairs: Eigenpairs, lean: bool = False) -> "Solved":
         """What the eigensolver says."""
-        return cls("block" if pairs.steps else "dense", pairs.gap, pairs.steps, shared)
+        return cls("block" if pairs.steps else "dense", pairs.gap, pairs.steps, lean)
 
 
 @dataclass(frozen=True)

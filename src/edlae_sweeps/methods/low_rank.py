@@ -4,10 +4,12 @@ M_β = (B + dMat β)ᵀ A (B + dMat β)
     = dMat(1+β)·A·dMat(1+β) − 2·dMat(d∘(1+β)) + dMat(d)·C·dMat(d)
 U   = (1+β)∘V − C(d∘V)
 
-C needs one triangle of an array, and M_β or G the other. What is chosen by the memory that is left:
+Off the diagonal M_β and C are one linear function of the other for a given G, entry by entry, so that a triangle of
+one array is enough for both. What is chosen by the memory that is left:
 
-separate   C above the diagonal of a second n×n array and M_β below it; C then becomes B there
-shared     C above the diagonal of G's own array, which is put right at the end: M_β is applied, two products for one
+dense    B in a second n×n array and M_β in a third, for LAPACK
+blocks   G below the diagonal of its own array; above it C, then M_β, then C again; B in a second array at the end
+lean     as blocks, without B
 """
 
 from collections.abc import Callable
@@ -24,9 +26,8 @@ from edlae_sweeps.linalg import (
     block_workspace,
     dense_workspace,
     leading_eigenpairs,
-    lower_product,
     mirror_upper,
-    set_below,
+    set_above,
     upper_blocks,
     upper_product,
     uses_blocks,
@@ -42,7 +43,7 @@ from edlae_sweeps.methods.full_rank import (
 
 _log = getLogger(__name__)
 
-Layout = Literal["dense", "separate", "shared"]
+Layout = Literal["dense", "blocks", "lean"]
 # β (n,) from an array with C above the diagonal, and d.
 Guess = Callable[[NDArray[Any], Vector], Vector]
 
@@ -55,53 +56,52 @@ def no_guess(C: NDArray[Any], d: Vector) -> Vector:  # noqa: ARG001 - another gu
 def solve_low_rank(
     gram: NDArray[Any], penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float
 ) -> tuple[LowRank, FullRank | None]:
-    """U, V (n, k) and, unless memory was too short to keep it, the full-rank solution; G is left as it was.
+    """U, V (n, k) and, unless memory was too short to keep it, the full-rank solution; G is worked in and put right.
 
     Flops: n³ for the inverse, then those of the eigenpairs, and 2n²k for U. Raises SolverError when A is singular to
     working precision.
     """
-    n = len(gram)
-    layout = choose_layout(n, k, gram.itemsize, tolerance, machine.available_memory())
-    if layout == "shared":
-        _log.info("memory is short: the Gram matrix and its inverse share one array, and no full-rank model is kept")
-        return _solve_shared(gram, penalty, k, choose, guess, tolerance), None
+    layout = choose_layout(len(gram), k, gram.itemsize, tolerance, machine.available_memory())
+    if layout != "dense":
+        return _solve_in_place(gram, penalty, k, choose, guess, tolerance, layout == "lean")
     C = gram.copy()
     diag_C = invert_penalised(C, penalty)
     d = choose(diag_C)
     beta = guess(C, d)
-    if layout == "dense":
-        full = from_inverse(C, diag_C, d)
-        return approximate(Problem(gram, penalty, full), k, beta, tolerance), full
-    _metric_below(C, gram, d, beta)
-    diagonal = _metric_diagonal(gram, penalty, diag_C, d, beta)
-    pairs = block_krylov(lambda Y: lower_product(C, diagonal, Y), n, k, gram.dtype, tolerance)
-    return _model(C, d, beta, pairs, shared=False), from_inverse(C, diag_C, d)
+    full = from_inverse(C, diag_C, d)
+    return approximate(Problem(gram, penalty, full), k, beta, tolerance), full
 
 
-def _solve_shared(
-    gram: NDArray[Any], penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float
-) -> LowRank:
+def _solve_in_place(
+    gram: NDArray[Any], penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float, lean: bool
+) -> tuple[LowRank, FullRank | None]:
+    if lean:
+        _log.info("memory is short: the full-rank model is not kept")
+    gram = _workplace(gram)
     g = gram.diagonal().copy()
     try:
         diag_C = invert_penalised(gram, penalty)
         d = choose(diag_C)
         beta = guess(gram, d)
-        grow, weights = column(1 + beta, gram.dtype), column(d, gram.dtype)
-        rest = column((1 + beta) ** 2 * penalty - 2 * d * (1 + beta), gram.dtype)
-
-        def product(Y: NDArray[Any]) -> NDArray[Any]:
-            result = lower_product(gram, g, np.asfortranarray(grow * Y))
-            result *= grow
-            result += rest * Y
-            result += weights * upper_product(gram, np.asfortranarray(weights * Y))
-            return result
-
-        pairs = block_krylov(product, len(gram), k, gram.dtype, tolerance)
-        return _model(gram, d, beta, pairs, shared=True)
+        _metric_above(gram, d, beta)
+        # In float64, since it cancels.
+        np.einsum("ii->i", gram)[:] = (1 + beta) ** 2 * (g + penalty) - 2 * d * (1 + beta) + d**2 * diag_C
+        pairs = block_krylov(lambda Y: upper_product(gram, Y), len(gram), k, gram.dtype, tolerance)
+        _inverse_above(gram, d, beta)
+        np.einsum("ii->i", gram)[:] = diag_C
+        model = _model(gram, d, beta, pairs, lean)
+        return model, None if lean else from_inverse(gram.copy(), diag_C, d)
     finally:
         # What is below the diagonal was G all the time.
         mirror_upper(gram.T)
         np.einsum("ii->i", gram)[:] = g
+
+
+def _workplace(gram: NDArray[Any]) -> NDArray[Any]:
+    """G (n, n) in C order, in an array that may be written: its own, where that is such a one."""
+    fit = (view for view in (gram, gram.T) if view.flags.c_contiguous and view.flags.writeable)
+    found = next(fit, None)
+    return gram.copy() if found is None else found
 
 
 def approximate(problem: Problem, k: int, beta: Vector, tolerance: float) -> LowRank:
@@ -127,29 +127,35 @@ def metric(problem: Problem, beta: Vector) -> NDArray[Any]:
     return M
 
 
-def _metric_below(C: NDArray[Any], gram: NDArray[Any], d: Vector, beta: Vector) -> None:
-    """Write M_β below the diagonal of C (n, n), whose inverse is above: (1+β_i)G_ij(1+β_j) + d_i C_ij d_j."""
-    d, grow = d.astype(C.dtype), (1 + beta).astype(C.dtype)
+def _metric_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
+    """Off the diagonal, M_β over the C that is above it, with the G below: (1+β_i)G_ij(1+β_j) + d_i C_ij d_j."""
+    d, grow = d.astype(a.dtype), (1 + beta).astype(a.dtype)
     for rows, columns in upper_blocks(len(d)):
-        block = C[rows, columns] * d[columns]
+        block = a[rows, columns] * d[columns]
         block *= d[rows, None]
-        block += gram[rows, columns] * grow[columns] * grow[rows, None]
-        set_below(C, rows, columns, block.T)
+        block += a[columns, rows].T * grow[columns] * grow[rows, None]
+        set_above(a, rows, columns, block)
 
 
-def _metric_diagonal(gram: NDArray[Any], penalty: Vector, diag_C: Vector, d: Vector, beta: Vector) -> Vector:
-    """diag M_β (n,): (1+β)²∘(g + Λ) − 2d∘(1+β) + d²∘diag C, in float64, since it cancels."""
-    diagonal: Vector = (1 + beta) ** 2 * (gram.diagonal() + penalty) - 2 * d * (1 + beta) + d**2 * diag_C
-    return diagonal
+def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
+    """C over the M_β of `_metric_above`. What rounding adds is that of a division of G_ij by d_i d_j, where the inverse
+    itself has that of the condition of A.
+    """
+    d, grow = d.astype(a.dtype), (1 + beta).astype(a.dtype)
+    for rows, columns in upper_blocks(len(d)):
+        block = a[rows, columns] - a[columns, rows].T * grow[columns] * grow[rows, None]
+        block /= d[columns]
+        block /= d[rows, None]
+        set_above(a, rows, columns, block)
 
 
-def _model(C: NDArray[Any], d: Vector, beta: Vector, pairs: Eigenpairs, shared: bool) -> LowRank:
+def _model(C: NDArray[Any], d: Vector, beta: Vector, pairs: Eigenpairs, lean: bool) -> LowRank:
     """U = (1+β)∘V − C(d∘V), from the upper triangle of C."""
     V = pairs.vectors
     taken = upper_product(C, np.multiply(column(d, V.dtype), V, order="F"))
     U = column(1 + beta, V.dtype) * V
     U -= taken
-    return LowRank(U, V, solved=Solved.by(pairs, shared))
+    return LowRank(U, V, solved=Solved.by(pairs, lean))
 
 
 def column(values: Vector, dtype: Any) -> NDArray[Any]:
@@ -159,8 +165,8 @@ def column(values: Vector, dtype: Any) -> NDArray[Any]:
 
 def choose_layout(n: int, k: int, itemsize: int, tolerance: float, left: int) -> Layout:
     """The quickest layout that fits into `left` bytes beside G, but for what the process needs; else the leanest."""
-    quick: Layout = "separate" if uses_blocks(n, k, tolerance) else "dense"
-    choices: tuple[Layout, ...] = (quick, "separate", "shared") if tolerance > 0 else ("dense",)
+    quick: tuple[Layout, ...] = ("blocks",) if uses_blocks(n, k, tolerance, itemsize) else ("dense", "blocks")
+    choices: tuple[Layout, ...] = (*quick, "lean") if tolerance > 0 else ("dense",)
     room = left + n * n * itemsize - machine.PROCESS_BYTES
     return next((layout for layout in choices if layout_bytes(layout, n, k, itemsize) <= room), choices[-1])
 
@@ -171,4 +177,5 @@ def layout_bytes(layout: Layout, n: int, k: int, itemsize: int) -> int:
     if layout == "dense":
         return 2 * size + max(size + dense_workspace(n, k, itemsize), pair)
     # V, d∘V and C(d∘V), or V, C(d∘V) and U.
-    return (2 if layout == "separate" else 1) * size + max(block_workspace(n, k, itemsize), 3 * n * k * itemsize)
+    in_place = size + max(block_workspace(n, k, itemsize), pair + n * k * itemsize)
+    return in_place if layout == "lean" else max(in_place, 2 * size + pair)

@@ -86,6 +86,6 @@ class Svd(Method):
         for the eigenpairs the copy that LAPACK overwrites.
         """
         size, weighted = n * n * itemsize, self.row_weights != RowWeights.none
-        copy = 0 if uses_blocks(n, max_rank, self.eig_tol) else size
+        copy = 0 if uses_blocks(n, max_rank, self.eig_tol, itemsize) else size
         solving = copy + eigen_workspace(n, max_rank, itemsize, self.eig_tol) + size * weighted
         return size + max(solving, n * n * (12 + 8) * weighted)
