@@ -8,6 +8,7 @@ from scipy.linalg import eigh
 
 from edlae_sweeps.linalg.krylov import (
     EIGENPAIRS_PRODUCTS,
+    READING,
     Eigenpairs,
     basis_columns,
     block_krylov,
@@ -19,8 +20,6 @@ from edlae_sweeps.linalg.spd import upper_product
 # Up to this share of the spectrum, k pairs alone (evr: bisection and inverse iteration) are quicker than divide and
 # conquer for all of them (evd); measured at n = 5,418 on two cores.
 _SUBSET_FRACTION = 0.1
-# A product with a narrow block takes as long as one with so many more columns: it is the matrix that has to be read.
-_READING = 80
 
 
 def leading_eigenpairs(m: NDArray[Any], k: int, tolerance: float, overwrite: bool = False) -> Eigenpairs:
@@ -66,7 +65,7 @@ def _dense_products(n: int, k: int, itemsize: int) -> float:
 def _block_products(n: int, k: int) -> float:
     """Products with the columns of the basis, keeping it orthonormal, V, and the eigenpairs of H (m, m), twice."""
     m, b = basis_columns(n, k), block_width(k)
-    return m / b * (b + _READING) / n + 3 * (m / n) ** 2 + 2 * EIGENPAIRS_PRODUCTS * (m / n) ** 3
+    return m / b * (b + READING) / n + 3 * (m / n) ** 2 + 2 * EIGENPAIRS_PRODUCTS * (m / n) ** 3
 
 
 def eigen_workspace(n: int, k: int, itemsize: int, tolerance: float) -> int:

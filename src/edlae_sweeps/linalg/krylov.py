@@ -5,6 +5,7 @@ reorthogonalisation (Golub & Underwood 1977); H = QᵀMQ is projected out on the
 give θ and V = QS. A polynomial of the best kind for the same products, where subspace iteration has a power.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,12 @@ _SEED = 0
 _TINY = 1e-30
 # Time of the eigenpairs of H (m, m) in products of m×m×m, as measured at m = 12,500 on two cores.
 EIGENPAIRS_PRODUCTS = 6.0
+# A product with a narrow block takes as long as one with so many more columns: it is the matrix that has to be read.
+READING = 80
+# Where the eigenpairs of H take longer than a step: columns, by k, at which they are looked at first, and the factor by
+# which the gap is expected to fall with a step at least; it was 5 to 30 on debian, ml-1m, ml-20m-like, more at the end.
+_FIRST_LOOK = 2.5
+_FALL = 8.0
 # Inner product of two eigenvectors up to which they count as two of one cluster, for Cholesky to part.
 _LOST = 0.3
 # Least distance of a column of length one from the span of those before it that Cholesky QR is trusted with.
@@ -49,7 +56,7 @@ def block_width(k: int) -> int:
 
 def basis_columns(n: int, k: int) -> int:
     """Columns that the basis is expected to have in the end, and room is made for."""
-    return min(n, 2 * k + 4 * block_width(k) + 64)
+    return min(n, 5 * k // 2 + 5 * block_width(k) + 64)
 
 
 def block_workspace(n: int, k: int, itemsize: int) -> int:
@@ -66,22 +73,23 @@ def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: 
     The gap is estimated from the residuals r_i = M v_i − θ_i v_i, by what one more step would gain to second order,
     Σ‖r_i‖² / (θ_i − μ) with the mean μ of the last block's Rayleigh quotients, times two for the steps after it.
 
-    Flops: 2n²m for the products, 4nm² to keep the basis orthonormal, 2nmk for V, and the eigenpairs of H; m is about
-    2.5k. The starting block is the same in every call.
+    Flops: 2n²m for the products, 4nm² to keep the basis orthonormal, 2nmk for V, and the eigenpairs of H; m is
+    2.5k to 3.5k. The starting block is the same in every call.
 
     Raises SolverError where 8k columns and more do not come so near.
     """
     random = np.random.default_rng(_SEED)
-    basis = Basis(n, basis_columns(n, k), min(n, 8 * k + 32 * block_width(k)), dtype)
-    basis.append(_orthonormal(_normal(random, (n, min(block_width(k), n)), dtype)))
-    steps = checked = 0
+    b = block_width(k)
+    basis = Basis(n, basis_columns(n, k), min(n, 8 * k + 32 * b), dtype)
+    basis.append(_orthonormal(_normal(random, (n, min(b, n)), dtype)))
+    steps, due = 0, _FIRST_LOOK * k
+    looks: list[tuple[int, float]] = []
     while True:
         W = product(basis.last)
         steps += 1
         basis.project(W)
         m = basis.m
-        if m == basis.largest or (m >= 1.5 * k and (m >= 2.4 * k or _worth_a_check(n, m, checked))):
-            checked = m
+        if m == basis.largest or m >= due or (m >= 1.5 * k and _is_cheap(n, m, b)):
             values, S = basis.eigenpairs(k)
             gap = 0.0 if m == n else basis.gap(values, S, W)
             if gap <= tolerance:
@@ -91,12 +99,23 @@ def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: 
                     f"{k} eigenpairs of {n} come to a gap of {gap:.1e} with {m} vectors, not to {tolerance:g}: "
                     "raise method.eig_tol, or set it to 0 for the dense eigensolver"
                 )
+            looks.append((steps, min(1.0, gap)))
+            due = m + b * _steps_left(looks, tolerance)
         basis.append(basis.next_block(W, random))
 
 
-def _worth_a_check(n: int, m: int, checked: int) -> bool:
-    """Whether the eigenpairs of H (m, m) take no longer than the products since they were last looked at."""
-    return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= (m - checked) / n
+def _is_cheap(n: int, m: int, b: int) -> bool:
+    """Whether the eigenpairs of H (m, m) take no longer than a step with b columns."""
+    return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= (b + READING) / n
+
+
+def _steps_left(looks: list[tuple[int, float]], tolerance: float) -> int:
+    """Steps until the gap is expected to be small enough, from those after which it was looked at, and what it was."""
+    fall = _FALL
+    if len(looks) > 1:
+        (before, larger), (now, smaller) = looks[-2:]
+        fall = max(fall, (larger / smaller) ** (1 / (now - before)))
+    return math.ceil(math.log(looks[-1][1] / tolerance) / math.log(fall))
 
 
 class Basis:

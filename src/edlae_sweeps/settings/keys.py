@@ -10,7 +10,7 @@ from edlae_sweeps.settings.schema import Settings
 from edlae_sweeps.settings.tune import Optuna, Sampler
 
 # Part of every run key. Raise it when, and only when, the same settings on the same data give other results.
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 def run_key(settings: Settings, data: Prepared, rank: Rank) -> str:
