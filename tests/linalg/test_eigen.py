@@ -67,6 +67,17 @@ def test_blocks_on_matrices_of_little_rank_and_in_every_size(n, data):
     np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(k), atol=1e-9)
 
 
+@pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
+def test_eigenpairs_of_a_large_basis_are_looked_at_a_few_times_only(decay, monkeypatch):
+    looks = []
+    eigenpairs = krylov.Basis.eigenpairs
+    monkeypatch.setattr(krylov.Basis, "eigenpairs", lambda self, k: (looks.append(self.m), eigenpairs(self, k))[1])
+    theta = 1000 * np.arange(1, 2001) ** -decay
+    m, _ = with_eigenvalues(theta, "float32")
+    found = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), 300, "float32", 1e-8)
+    assert len([columns for columns in looks if columns >= 600]) <= 3 < found.steps
+
+
 def test_a_gap_that_is_not_reached_is_an_error_with_the_remedy():
     # Nothing but the identity and noise: no direction is better than another until the space is used up.
     theta = 1 + 1e-3 * np.linspace(1, 0, 4000)
