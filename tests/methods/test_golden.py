@@ -40,7 +40,7 @@ def check(
         assert fit.objective == pytest.approx(row["objective_eq7"], rel=objective)
 
 
-@pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1, EIG_TOL), Svd(0.0, RowWeights.none)], ids=repr)
+@pytest.mark.parametrize("method", [Unconstrained(10.0, 0.1, EIG_TOL), Svd(EIG_TOL, RowWeights.none)], ids=repr)
 def test_other_closed_forms(method, golden, debian, debian_gram):
     penalty = method.penalty(debian_gram)
     state = method.factorise(debian_gram, penalty, 500)
