@@ -6,6 +6,7 @@ from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import (
     invert_spd,
     invert_upper,
+    lower_product,
     mirror_upper,
     set_above,
     upper_blocks,
@@ -70,6 +71,7 @@ def test_one_array_holds_a_matrix_and_the_inverse(n):
     np.testing.assert_allclose(np.triu(both), np.triu(inverse), atol=1e-10)
     Y = np.asfortranarray(np.random.default_rng(0).standard_normal((n, 3)))
     np.testing.assert_allclose(upper_product(both, Y), inverse @ Y, atol=1e-9)
+    np.testing.assert_allclose(lower_product(both, a.diagonal(), Y), a @ Y, atol=1e-9 * np.abs(a @ Y).max())
 
 
 @pytest.mark.parametrize("n", [1, 5, 256, 257, 700])

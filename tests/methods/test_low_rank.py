@@ -17,6 +17,8 @@ MEMBERS = {
     "closed, column_max": closed(5.0, 0.2, Beta.column_max, eig_tol=1e-10),
     "unconstrained": Unconstrained(5.0, 0.2, 1e-10),
     "relaxed": Relaxed(5.0, 0.2, 1e-10, 0.3),
+    # C can't be told from M where d is next to nothing beside G.
+    "unconstrained, hardly": Unconstrained(1e-3, 0.0, 1e-10),
 }
 
 
@@ -57,6 +59,15 @@ def test_layouts_give_the_same_model(method, layout, dtype, tolerance, monkeypat
     np.testing.assert_allclose(
         method.at_rank(state, "full").B, method.at_rank(method.factorise(G, method.penalty(G), 0), "full").B, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("layout", ["dense", "blocks", "lean"])
+def test_without_any_penalty_ridge_is_the_identity_and_its_best_pair_that_of_svd(layout, monkeypatch):
+    G = gram() + 5 * np.eye(N)
+    _, model = fit(Unconstrained(0.0, 0.0, 1e-10), G, 20, layout, monkeypatch)
+    np.testing.assert_allclose(model.U, model.V, atol=1e-9)
+    theta = np.linalg.eigvalsh(G)[::-1][:20]
+    np.testing.assert_allclose(np.einsum("ij,ij->j", model.V, G @ model.V), theta, rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["Fortran", "read-only", "strided"])

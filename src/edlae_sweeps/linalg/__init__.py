@@ -6,6 +6,7 @@ from edlae_sweeps.linalg.krylov import Eigenpairs, Product, block_krylov, block_
 from edlae_sweeps.linalg.spd import (
     invert_spd,
     invert_upper,
+    lower_product,
     mirror_upper,
     set_above,
     solve_spd,
@@ -25,6 +26,7 @@ __all__ = [
     "invert_spd",
     "invert_upper",
     "leading_eigenpairs",
+    "lower_product",
     "mirror_upper",
     "set_above",
     "solve_spd",

@@ -108,6 +108,13 @@ def upper_product(a: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     return product
 
 
+def lower_product(a: NDArray[Any], diagonal: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
+    """As `upper_product`, for the S that stands below the diagonal of `a` and has `diagonal` (n,) itself."""
+    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=0)
+    product += (diagonal - a.diagonal()).astype(a.dtype)[:, None] * Y
+    return product
+
+
 def solve_spd(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     """x (n,) with A x = b for a symmetric positive definite A (n, n) in C order, which is overwritten (LAPACK potrf,
     potrs): n³/3 flops. Only the upper triangle of `a` is read. SolverError when A is not positive definite.

@@ -5,7 +5,8 @@ M_β = (B + dMat β)ᵀ A (B + dMat β)
 U   = (1+β)∘V − C(d∘V)
 
 Off the diagonal M_β and C are one linear function of the other for a given G, entry by entry, so that a triangle of
-one array is enough for both. What is chosen by the memory that is left:
+one array is enough for both, unless d is so small beside diag A that rounding would swallow C. What is chosen by the
+memory that is left:
 
 dense    B in a second n×n array and M_β in a third, for LAPACK
 blocks   G below the diagonal of its own array; above it C, then M_β, then C again; B in a second array at the end
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 from edlae_sweeps import machine
 from edlae_sweeps.linalg import (
     Eigenpairs,
+    Product,
     block_krylov,
     block_workspace,
     dense_workspace,
     leading_eigenpairs,
+    lower_product,
     mirror_upper,
     set_above,
     upper_blocks,
@@ -44,6 +47,8 @@ from edlae_sweeps.methods.full_rank import (
 _log = getLogger(__name__)
 
 Layout = Literal["dense", "blocks", "lean"]
+# What the entries of B may lose to rounding where C is taken from M_β, a tenth of what metrics are held to.
+_LOST = 1e-5
 # β (n,) from an array with C above the diagonal, and d.
 Guess = Callable[[NDArray[Any], Vector], Vector]
 
@@ -78,23 +83,27 @@ def _solve_in_place(
     if lean:
         _log.info("memory is short: the full-rank model is not kept")
     gram = _workplace(gram)
-    g = gram.diagonal().copy()
+    diagonal, g = np.einsum("ii->i", gram), gram.diagonal().copy()
     try:
         diag_C = invert_penalised(gram, penalty)
         d = choose(diag_C)
         beta = guess(gram, d)
-        _metric_above(gram, d, beta)
         # In float64, since it cancels.
-        np.einsum("ii->i", gram)[:] = (1 + beta) ** 2 * (g + penalty) - 2 * d * (1 + beta) + d**2 * diag_C
-        pairs = block_krylov(lambda Y: upper_product(gram, Y), len(gram), k, gram.dtype, tolerance)
-        _inverse_above(gram, d, beta)
-        np.einsum("ii->i", gram)[:] = diag_C
+        rest = (1 + beta) ** 2 * penalty - 2 * d * (1 + beta)
+        if np.all((g + penalty) * np.finfo(gram.dtype).eps <= _LOST * d):
+            _metric_above(gram, d, beta)
+            diagonal[:] = (1 + beta) ** 2 * g + rest + d**2 * diag_C
+            pairs = block_krylov(lambda Y: upper_product(gram, Y), len(gram), k, gram.dtype, tolerance)
+            _inverse_above(gram, d, beta)
+            diagonal[:] = diag_C
+        else:
+            pairs = block_krylov(_two_products(gram, g, d, beta, rest), len(gram), k, gram.dtype, tolerance)
         model = _model(gram, d, beta, pairs, lean)
         return model, None if lean else from_inverse(gram.copy(), diag_C, d)
     finally:
         # What is below the diagonal was G all the time.
         mirror_upper(gram.T)
-        np.einsum("ii->i", gram)[:] = g
+        diagonal[:] = g
 
 
 def _workplace(gram: NDArray[Any]) -> NDArray[Any]:
@@ -138,8 +147,10 @@ def _metric_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
 
 
 def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
-    """C over the M_β of `_metric_above`. What rounding adds is that of a division of G_ij by d_i d_j, where the inverse
-    itself has that of the condition of A.
+    """C over the M_β of `_metric_above`.
+
+    Rounding adds eps·G_ij / d_i to B_ij: for EDLAE far less than the inverse has of its own, since d is no less than the
+    smallest eigenvalue of A.
     """
     d, grow = d.astype(a.dtype), (1 + beta).astype(a.dtype)
     for rows, columns in upper_blocks(len(d)):
@@ -147,6 +158,20 @@ def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
         block /= d[columns]
         block /= d[rows, None]
         set_above(a, rows, columns, block)
+
+
+def _two_products(a: NDArray[Any], g: Vector, d: Vector, beta: Vector, rest: Vector) -> Product:
+    """Y → M_β Y from the C above the diagonal and the G below, whose diagonal is g: a product with each."""
+    grow, weights, rest = column(1 + beta, a.dtype), column(d, a.dtype), column(rest, a.dtype)
+
+    def product(Y: NDArray[Any]) -> NDArray[Any]:
+        result = lower_product(a, g, np.asfortranarray(grow * Y))
+        result *= grow
+        result += rest * Y
+        result += weights * upper_product(a, np.asfortranarray(weights * Y))
+        return result
+
+    return product
 
 
 def _model(C: NDArray[Any], d: Vector, beta: Vector, pairs: Eigenpairs, lean: bool) -> LowRank:
