@@ -149,8 +149,8 @@ def _metric_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
 def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
     """C over the M_β of `_metric_above`.
 
-    Rounding adds eps·G_ij / d_i to B_ij: for EDLAE far less than the inverse has of its own, since d is no less than the
-    smallest eigenvalue of A.
+    Rounding adds eps·G_ij / d_i to B_ij: for EDLAE far less than the inverse has of its own, since d is no less than
+    the smallest eigenvalue of A.
     """
     d, grow = d.astype(a.dtype), (1 + beta).astype(a.dtype)
     for rows, columns in upper_blocks(len(d)):
