@@ -67,6 +67,18 @@ def test_blocks_on_matrices_of_little_rank_and_in_every_size(n, data):
     np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(k), atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rank", [2, 3, 5, 9])
+def test_blocks_on_large_matrices_of_a_rank_below_k(rank, dtype):
+    for seed in range(10):
+        X = (np.random.default_rng(seed).random((rank, 700)) < 0.05).astype(dtype)
+        m = X.T @ X
+        pairs = block_krylov(lambda Y, m=m: np.asfortranarray(m @ Y), 700, 10, dtype, 1e-8)
+        expected = np.linalg.eigvalsh(m.astype(np.float64))[::-1][:10]
+        np.testing.assert_allclose(pairs.values, expected, atol=1e-5 * expected[0])
+        np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(10), atol=1e-4)
+
+
 @pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
 def test_eigenpairs_of_a_large_basis_are_looked_at_a_few_times_only(decay, monkeypatch):
     looks = []

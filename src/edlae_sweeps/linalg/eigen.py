@@ -52,9 +52,9 @@ def uses_blocks(n: int, k: int, tolerance: float, itemsize: int) -> bool:
     return tolerance > 0 and _block_products(n, k) < _dense_products(n, k, itemsize)
 
 
-def eigen_products(n: int, k: int, tolerance: float, itemsize: int = 4) -> float:
-    """Estimated time of `leading_eigenpairs` in products of n×n×n, of float32 unless told."""
-    return _block_products(n, k) if uses_blocks(n, k, tolerance, itemsize) else _dense_products(n, k, itemsize)
+def eigen_products(n: int, k: int, tolerance: float) -> float:
+    """Estimated time of `leading_eigenpairs` in products of n×n×n, in float32; in float64 it may be half of that."""
+    return _block_products(n, k) if uses_blocks(n, k, tolerance, 4) else _dense_products(n, k, 4)
 
 
 def _dense_products(n: int, k: int, itemsize: int) -> float:

@@ -90,7 +90,9 @@ def _solve_in_place(
         beta = guess(gram, d)
         # In float64, since it cancels.
         rest = (1 + beta) ** 2 * penalty - 2 * d * (1 + beta)
-        if np.all((g + penalty) * np.finfo(gram.dtype).eps <= _LOST * d):
+        # No entry of G is larger than the root of the product of its diagonal ones.
+        size = (1 + beta) * np.sqrt(g + penalty)
+        if np.all(size * size.max() * np.finfo(gram.dtype).eps <= _LOST * d):
             _metric_above(gram, d, beta)
             diagonal[:] = (1 + beta) ** 2 * g + rest + d**2 * diag_C
             pairs = block_krylov(lambda Y: upper_product(gram, Y), len(gram), k, gram.dtype, tolerance)
@@ -149,8 +151,7 @@ def _metric_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
 def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
     """C over the M_β of `_metric_above`.
 
-    Rounding adds eps·G_ij / d_i to B_ij: for EDLAE far less than the inverse has of its own, since d is no less than
-    the smallest eigenvalue of A.
+    Rounding adds eps·(1+β_i)G_ij(1+β_j) / d_i to B_ij.
     """
     d, grow = d.astype(a.dtype), (1 + beta).astype(a.dtype)
     for rows, columns in upper_blocks(len(d)):
