@@ -1,28 +1,28 @@
-"""What can go wrong in a way that the person at the keyboard can mend.
+"""Errors that the user can fix.
 
-Each of these ends a command in one line and exit status 2: the message names the offending value and the remedy.
-Anything else is a bug and keeps its traceback.
+Each ends a command with one line and exit status 2. The message names the value and the remedy. Any other exception is
+a bug and keeps its traceback.
 """
 
 
 class EdlaeSweepsError(Exception):
-    """Base of every error that a user can cause or cure."""
+    """Base of the errors that a user can fix."""
 
 
 class ConfigError(EdlaeSweepsError):
-    """A setting, or a combination of settings, that can't be run."""
+    """A setting, or a combination of settings, that can't be used."""
 
 
 class MissingExtra(EdlaeSweepsError):  # noqa: N818 - it names what is missing
-    """A package that only some methods need, and that is not installed."""
+    """An optional package that a method needs is not installed."""
 
 
 class DataError(EdlaeSweepsError):
-    """Data that is missing, malformed, or can't be stored."""
+    """Data that is missing or malformed, or that can't be stored."""
 
 
 class SolverError(EdlaeSweepsError):
-    """Linear algebra that broke down for these data and settings."""
+    """Linear algebra that breaks down for these data and settings."""
 
 
 class TrackingError(EdlaeSweepsError):

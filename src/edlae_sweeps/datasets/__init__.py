@@ -1,18 +1,22 @@
-"""Data sets: sources, the filter and split protocol, the prepared-data cache and the Gram matrix."""
+"""Data sets: sources, filtering and splitting, the cache of prepared data, and the Gram matrix."""
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Interactions, Prepared
 from edlae_sweeps.datasets.cache import read_arrays, write_arrays
-from edlae_sweeps.datasets.debian import Debian
 from edlae_sweeps.datasets.gram import gram_matrix
-from edlae_sweeps.datasets.interactions import InteractionsFile
-from edlae_sweeps.datasets.movielens import MovieLens1M, MovieLens20M
-from edlae_sweeps.datasets.msd import Msd
-from edlae_sweeps.datasets.netflix import Netflix
+from edlae_sweeps.datasets.sources import (
+    Debian,
+    InteractionsFile,
+    MovieLens1M,
+    MovieLens20M,
+    Msd,
+    Netflix,
+    Synthetic,
+)
 from edlae_sweeps.datasets.store import load, load_gram
 from edlae_sweeps.datasets.summary import summarize
-from edlae_sweeps.datasets.synthetic import Synthetic
+from edlae_sweeps.datasets.training import TrainingData
 
-# The registry: the name in `dataset=NAME` → its settings.
+# The registry: `dataset=NAME` → the class of its settings.
 DATASETS: dict[str, type[DatasetSettings]] = {
     "debian": Debian,
     "ml-1m": MovieLens1M,
@@ -37,6 +41,7 @@ __all__ = [
     "Netflix",
     "Prepared",
     "Synthetic",
+    "TrainingData",
     "gram_matrix",
     "load",
     "load_gram",

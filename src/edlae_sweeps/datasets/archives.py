@@ -1,4 +1,4 @@
-"""Archives of published data sets: found in data_dir or downloaded to it, and read without being unpacked."""
+"""Archives of published data sets: downloaded to data_dir unless they are there, and read without unpacking."""
 
 import hashlib
 import logging
@@ -24,7 +24,7 @@ _RETRIES = 2
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file: its name in data_dir, where it can be had, and its MD5 where that is published."""
+    """A published file: its name in data_dir, its URL, and its MD5 if one is published."""
 
     name: str
     url: str
@@ -32,16 +32,16 @@ class Archive:
 
 
 def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> Path:
-    """The archive in `data_dir`, downloaded to it if it is not there; `advance(bytes, total)` follows.
+    """Path of the archive in `data_dir`. It is downloaded if missing; `advance(bytes, total)` reports progress.
 
-    It comes under its name only when it is whole and has its checksum; what was broken off begins anew. Raises
-    DataError.
+    The file gets its name only once it is complete and its checksum is right. An interrupted download starts over.
+    Raises DataError if the download fails or the checksum differs.
     """
     path = data_dir / archive.name
     if path.exists():
-        if archive.md5 and (found := _md5(path)) != archive.md5:
+        if archive.md5 and (digest := _md5(path)) != archive.md5:
             raise DataError(
-                f"{path} has MD5 {found}, and the published file {archive.md5}: delete it, and it will be downloaded"
+                f"{path} has MD5 {digest}, but the published file has {archive.md5}: delete it to download it again"
             )
         return path
     _log.info("downloading %s to %s", archive.url, data_dir)
@@ -58,31 +58,31 @@ def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> 
         raise DataError(
             f"can't download {archive.url}: {reason}; try again, or put {archive.name} into {data_dir} yourself"
         ) from error
-    # Without a checksum, a page that says sorry would pass for the archive.
+    # Without a checksum, an HTML error page would pass for the archive.
     if not zipfile.is_zipfile(fetched):
         fetched.unlink()
         raise DataError(
-            f"can't download {archive.url}: it sends no zip archive; put {archive.name} into {data_dir} yourself"
+            f"can't download {archive.url}: the server sent no zip archive; put {archive.name} into {data_dir} yourself"
         )
     return fetched
 
 
 def member(archive: Path, name: str) -> Source:
-    """The file `name` (in whatever folder) inside a zip archive."""
+    """The file `name`, in any folder of a zip archive."""
 
     @contextmanager
     def opened() -> Iterator[BinaryIO]:
         try:
             with zipfile.ZipFile(archive) as content:
-                found = [entry for entry in content.namelist() if entry.rpartition("/")[2] == name]
-                if not found:
-                    raise DataError(f"{archive} holds no {name}: is it the published archive?")
-                with content.open(found[0]) as stream:
+                entries = [entry for entry in content.namelist() if entry.rpartition("/")[2] == name]
+                if not entries:
+                    raise DataError(f"{archive} has no {name}: delete it if it is not the published archive")
+                with content.open(entries[0]) as stream:
                     yield stream  # type: ignore[misc]
-        # Not what the reader of the text finds wrong with it.
+        # A DataError of the code that reads the text passes through.
         except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"can't read {name} in {archive}: {reason}; is it whole? Else delete it") from error
+            raise DataError(f"can't read {name} in {archive}: {reason}; delete the archive if it is damaged") from error
 
     return Source(f"{archive}:{name}", opened)
 
@@ -93,7 +93,7 @@ def _md5(path: Path) -> str:
 
 
 class _Progress:
-    """What pooch asks of a progress bar, passed on to `advance`."""
+    """The progress bar that pooch expects, which calls `advance`."""
 
     def __init__(self, advance: Advance | None) -> None:
         self._advance = advance
@@ -109,4 +109,4 @@ class _Progress:
         self._done = 0
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Part of the interface; there is nothing to close."""

@@ -1,4 +1,4 @@
-"""What a data set is: settings that can read interactions, and the prepared split that comes of them."""
+"""Data set settings, which know how to read interactions, and the prepared split."""
 
 import hashlib
 import math
@@ -12,20 +12,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from typing_extensions import override
 
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.options import Options
 
 IntArray = NDArray[np.integer[Any]]
-# advance(done, total), called as a long step goes on.
+# advance(done, total): called as a long step progresses.
 Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """Events in their original order: event e says that user `user_names[users[e]]` met item `item_names[items[e]]`.
+    """Events in their original order: in event e, user `user_names[users[e]]` interacts with `item_names[items[e]]`.
 
-    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique; events are unique
-    pairs.
+    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique. No pair of user and
+    item occurs twice.
     """
 
     users: IntArray
@@ -33,29 +35,39 @@ class Interactions:
     user_names: NDArray[Any]
     item_names: NDArray[Any]
 
+    def __repr__(self) -> str:
+        """Counts, without the arrays."""
+        users, items = len(self.user_names), len(self.item_names)
+        return f"Interactions({users} users, {items} items, {len(self.users)} events)"
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The held-out users of validation or test, one row a user: what the model is shown and what it has to find.
+    """The held-out users of validation or test: the fold-in items that a model sees, and the targets it must rank.
 
-    Both matrices are (users, items), binary and disjoint; row r is user `first_user + r` of the split's numbering.
+    Both matrices are (users, items), binary and disjoint. Row r is user `first_user + r` of the split.
     """
 
     fold_in: csr_array
     targets: csr_array
     first_user: int
 
+    def __repr__(self) -> str:
+        """Counts, without the arrays."""
+        users, items = self.fold_in.shape
+        return f"HeldOut({users} users, {items} items, {self.fold_in.nnz} fold-in, {self.targets.nnz} targets)"
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set after filter and split (strong generalisation, Liang et al. 2018).
+    """A data set after filtering and splitting (strong generalisation, Liang et al. 2018).
 
     train            (m, n) binary, training users × items
     validation, test the held-out users
-    user_names       in order of the split's numbering: train, validation, test
+    user_names       in the order of the split: train, validation, test
     item_names       (n,), in order of first appearance in training
-    digest           SHA-256 of the five parts and the item names: equal digests are equal splits of equal data
-    events, filtered_items  what was left after filtering, before items without training users were dropped
+    digest           SHA-256 of the five matrices and the item names: equal digests mean equal splits of equal data
+    events, filtered_items  counts after filtering, before items without training users are dropped
     """
 
     train: csr_array
@@ -69,11 +81,11 @@ class Prepared:
 
     @property
     def n_items(self) -> int:
-        """n, the number of items a model knows."""
+        """n, the number of items that a model knows."""
         return int(self.train.shape[1])
 
     def counts(self) -> dict[str, int]:
-        """What a published split is known by."""
+        """The counts that identify a published split."""
         return {
             "events": self.events,
             "users": len(self.user_names),
@@ -84,7 +96,7 @@ class Prepared:
         }
 
     def parts(self) -> dict[str, tuple[csr_array, int]]:
-        """Name of each of the five parts → its matrix and the split's number of its first row."""
+        """Each of the five parts by name: its matrix, and the number in the split of its first row."""
         return {
             "train": (self.train, 0),
             "validation_tr": (self.validation.fold_in, self.validation.first_user),
@@ -92,6 +104,14 @@ class Prepared:
             "test_tr": (self.test.fold_in, self.test.first_user),
             "test_te": (self.test.targets, self.test.first_user),
         }
+
+    def __repr__(self) -> str:
+        """Counts and the start of the digest, without the arrays."""
+        users, heldout = self.train.shape[0], self.test.fold_in.shape[0]
+        return (
+            f"Prepared({users} training users, 2 × {heldout} held-out users, {self.n_items} items, "
+            f"{self.events} events, digest {self.digest[:12]})"
+        )
 
 
 def part_digest(matrix: csr_array, first_user: int) -> str:
@@ -102,55 +122,63 @@ def part_digest(matrix: csr_array, first_user: int) -> str:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name can be that of one folder, wherever it is joined to a path."""
+    """True if `name` is safe as the name of a folder on every platform."""
     return re.fullmatch(r"[^/\\:\x00-\x1f]{1,100}", name) is not None and name.strip(". ") != ""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of the published split: counts of a prepared data set (see `Prepared.counts`), and the settings
-    they hold for.
-    """
+    """Known counts of a published split (see `Prepared.counts`), and the settings for which they hold."""
 
     settings: Mapping[str, object]
     counts: Mapping[str, int]
 
 
-@dataclass
-class DatasetSettings(ABC):
-    """Filter and split settings that every data set has; a subclass adds where its interactions come from."""
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DatasetSettings(Options, ABC):
+    """The filter and split settings that every data set has. A subclass adds the source of the interactions.
 
-    heldout_users: int
-    min_user_events: int
-    min_item_events: int
-    holdout_fraction: float
-    split_seed: int
-    # Start values of the methods at this data set's scale: method → key → value.
-    start: dict[str, dict[str, Any]] = field(default_factory=dict, kw_only=True)
-    # Parameter → [low, high] to search between, at this data set's scale.
-    search: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    heldout_users     users set aside for validation, and as many again for test (≥ 1)
+    min_user_events   users with fewer items are dropped, after the items
+    min_item_events   items with fewer users are dropped first
+    holdout_fraction  share of a held-out user's items that become targets (0 to 1); the rest is the fold-in
+    split_seed        seed of the split; 98765 is the published one
+    start             default hyper-parameters at this data set's scale: method → key → value
+    search            search ranges at this data set's scale: parameter → [low, high]
 
+    Raises ConfigError for a value outside its range when it is made.
+    """
+
+    prefix: ClassVar[str] = "dataset."
     published: ClassVar[Published | None] = None
+
+    heldout_users: int = 1000
+    min_user_events: int = 5
+    min_item_events: int = 0
+    holdout_fraction: float = 0.2
+    split_seed: int = 98765
+    start: dict[str, dict[str, Any]] = field(default_factory=dict)
+    search: dict[str, Any] = field(default_factory=dict)
 
     @property
     @abstractmethod
     def label(self) -> str:
-        """The name that results carry; it names the MLflow experiment."""
+        """The data set's name in results; also the name of its MLflow experiment."""
 
     @abstractmethod
     def content_digest(self, data_dir: Path) -> str:
-        """SHA-256 of the source, so that a changed file is prepared anew."""
+        """A digest of the source: if it changes, the data set is prepared again."""
 
     @abstractmethod
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        """The interactions, thresholds on ratings already applied; `advance` follows what takes long."""
+        """The interactions, with rating thresholds applied. `advance` reports the progress of a download or a parse."""
 
+    @override
     def check(self) -> None:
-        """Raise ConfigError for a setting outside its range."""
         for key, least in (("heldout_users", 1), ("min_user_events", 0), ("min_item_events", 0), ("split_seed", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"dataset.{key}={getattr(self, key)}: choose {least} or more")
-        # It names an MLflow experiment and folders.
+        # The label names an MLflow experiment and folders.
         if not is_plain(self.label):
             raise ConfigError(
                 f"dataset.name={self.label}: it names a folder and an experiment; choose one without / \\ :"

@@ -1,4 +1,4 @@
-"""The item–item Gram matrix G = XᵀX, all that the linear methods need to know of the training data."""
+"""The item–item Gram matrix G = XᵀX. Most linear methods need nothing else of the training data."""
 
 from typing import Any
 
@@ -13,17 +13,22 @@ _BLOCK = 2048
 
 
 def gram_matrix(X: Any, dtype: DTypeLike = "float32") -> NDArray[Any]:
-    """G = XᵀX (n, n) of any SciPy sparse matrix or array X (m, n), of whatever values, for use without a data set."""
+    """G = XᵀX (n, n) of any SciPy sparse matrix or array X (m, n) with any values. No data set is needed."""
     matrix = csr_array(X, dtype=dtype)
-    gram: NDArray[Any] = (matrix.T @ matrix).toarray()
+    by_item = matrix.T.tocsr()
+    gram = np.empty((matrix.shape[1], matrix.shape[1]), dtype=dtype)
+    for start in range(0, len(gram), _BLOCK):
+        gram[start : start + _BLOCK] = (by_item[start : start + _BLOCK] @ matrix).toarray()
     return gram
 
 
 def sparse_gram(train: csr_array, advance: Advance | None = None) -> csr_array:
-    """Upper triangle of G = XᵀX (n, n), as exact int32 counts, of a binary X (m, n); other values are refused.
+    """Upper triangle of G = XᵀX (n, n) of a binary X (m, n), as exact int32 counts.
 
-    Built in blocks of rows, so that only one block's square part stands beside the result. Cost: Σ_u n_u²
-    multiply-adds, n_u being the number of items of user u. `advance(done, n)` is called after each block.
+    Built in blocks of rows, so that only one block's full rows exist beside the result. Cost: Σ_u n_u² multiply-adds,
+    where n_u is the number of items of user u. Calls `advance(done, n)` after each block.
+
+    Raises ValueError if X has a stored value other than 1.
     """
     n = train.shape[1]
     if not (train.data == 1).all():
@@ -39,7 +44,7 @@ def sparse_gram(train: csr_array, advance: Advance | None = None) -> csr_array:
 
 
 def dense_gram(upper: csr_array, dtype: DTypeLike) -> NDArray[Any]:
-    """G (n, n) as a full array, from its sparse upper triangle, without a sparse copy in that dtype."""
+    """G (n, n) as a dense array, from its sparse upper triangle. It makes no sparse copy in `dtype`."""
     gram = np.empty(upper.shape, dtype=dtype)
     for start in range(0, upper.shape[0], _BLOCK):
         gram[start : start + _BLOCK] = upper[start : start + _BLOCK].toarray()

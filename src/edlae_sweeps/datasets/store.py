@@ -1,7 +1,7 @@
-"""Prepared data and Gram, from the cache where it has them.
+"""Prepared data and Gram matrices, loaded from the cache or built and cached.
 
-A file's name carries the SHA-256 of the source, the settings and the format version: changed data or settings never
-meet an old file, and old files can be deleted at any time.
+A file's name includes a hash of the source, the settings and the format version. Changed data or settings therefore
+use a new file, and old files can be deleted at any time.
 """
 
 import dataclasses
@@ -30,9 +30,9 @@ _GRAM_NAMES = frozenset({"data", "indices", "indptr"})
 
 
 def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = None) -> Prepared:
-    """The prepared split of a data set, read once from its source and then from `data_dir`.
+    """The prepared split of a data set, read from its source the first time and from `data_dir` afterwards.
 
-    `advance` follows a download. DataError where a published split does not have its published counts.
+    `advance` reports the progress of a download. Raises DataError if the counts of a published split are wrong.
     """
 
     def build() -> Arrays:
@@ -51,25 +51,25 @@ def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = No
 
 
 def check_published(settings: DatasetSettings, prepared: Prepared) -> None:
-    """Raise DataError where counts differ from the published ones, if `settings` are those that they hold for."""
+    """Raise DataError if `settings` are those of the published split but the counts of `prepared` differ from its."""
     published = settings.published
     if published is None or any(getattr(settings, name) != value for name, value in published.settings.items()):
         return
-    found = prepared.counts()
+    counts = prepared.counts()
     for name, expected in published.counts.items():
-        if found[name] != expected:
+        if counts[name] != expected:
             raise DataError(
-                f"{settings.label} has {found[name]:,} {name}, and the published split has {expected:,}: "
-                "its source is not the published one"
+                f"{settings.label} has {counts[name]:,} {name}, but the published split has {expected:,}: "
+                "replace the source, which is not the published one"
             )
 
 
 def load_gram(data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Advance | None = None) -> NDArray[Any]:
-    """G = XᵀX (n, n) of the training data. The cache holds its upper triangle as sparse, exact counts."""
+    """G = XᵀX (n, n) of the training data. The cache stores its upper triangle as sparse, exact counts."""
 
     def build() -> Arrays:
         upper = sparse_gram(data.train, advance)
-        return {name: getattr(upper, name) for name in _GRAM_NAMES}
+        return {name: getattr(upper, name) for name in sorted(_GRAM_NAMES)}
 
     arrays = load_or_build(data_dir / "gram" / f"{_FORMAT}-{data.digest[:32]}.npz", _GRAM_NAMES, build)
     upper = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(data.n_items, data.n_items))

@@ -1,4 +1,4 @@
-"""A prepared data set at a glance."""
+"""A summary of a prepared data set."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def summarize(data: Prepared) -> dict[str, Any]:
-    """Counts, density, quantiles of users' activity and items' popularity in training, and the hashes of the parts."""
+    """Counts, density, quantiles of user activity and item popularity in training, and hashes of the parts."""
     train = data.train
     per_user, per_item = np.diff(train.indptr), np.bincount(train.indices, minlength=data.n_items)
     return {

@@ -1,4 +1,4 @@
-"""Reading tables of interactions: delimited text, plain or inside an archive, and Parquet."""
+"""Readers of interaction tables: delimited text, plain or inside an archive, and Parquet."""
 
 import gzip
 import re
@@ -22,13 +22,13 @@ from edlae_sweeps.errors import DataError
 _BLOCK_BYTES = 16 * 1024**2
 _WHOLE_NUMBER = r"^(0|-?[1-9][0-9]{0,17})$"
 _IDS = pa.dictionary(pa.int32(), pa.string())
-# What a damaged file makes its readers raise.
+# Errors that the readers raise on a damaged file.
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file to read: its name for messages, and how to open it anew from its start."""
+    """A file to read: its name for messages, and a function that opens it from the start."""
 
     name: str
     open: Callable[[], AbstractContextManager[BinaryIO]]
@@ -36,7 +36,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that count. Rows with a rating below `min_rating` are no interactions."""
+    """The columns to use. Rows with a rating below `min_rating` are ignored."""
 
     user: str
     item: str
@@ -45,13 +45,13 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """The columns to read."""
+        """The names of the columns to read."""
         return [self.user, self.item] + ([self.rating] if self.rating and self.min_rating is not None else [])
 
 
 @dataclass(frozen=True)
 class Text:
-    """How a delimited text is written. `header` names its columns where the text itself doesn't."""
+    """The format of a delimited text. `header` names the columns if the text has no header line."""
 
     delimiter: str
     header: tuple[str, ...] | None = None
@@ -59,7 +59,7 @@ class Text:
 
 
 def file_source(path: Path) -> Source:
-    """A file on disk, unpacked on the fly if its name ends in .gz."""
+    """A file on disk, decompressed on the fly if its name ends in .gz."""
 
     def opened() -> AbstractContextManager[BinaryIO]:
         return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
@@ -68,7 +68,7 @@ def file_source(path: Path) -> Source:
 
 
 def read_text(source: Source, text: Text, columns: Columns) -> Interactions:
-    """Interactions of a delimited text, in its order. DataError names the line where there is one."""
+    """Interactions of a delimited text, in its order. Raises DataError with the line number, if known."""
     try:
         table = _parse(source, text, columns, threads=True)
     except READ_ERRORS as error:
@@ -78,7 +78,7 @@ def read_text(source: Source, text: Text, columns: Columns) -> Interactions:
 
 
 def read_parquet(path: Path, columns: Columns) -> Interactions:
-    """Interactions of a Parquet file, in its order. Ids are strings or whole numbers."""
+    """Interactions of a Parquet file, in its order. Raises DataError if ids are neither strings nor whole numbers."""
     try:
         known = pq.read_schema(path).names
         if missing := [name for name in columns.names if name not in known]:
@@ -90,19 +90,19 @@ def read_parquet(path: Path, columns: Columns) -> Interactions:
         kind = table[name].type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-            raise DataError(f"{path}: column {name} holds {kind}; ids are strings or whole numbers")
+            raise DataError(f"{path}: column {name} holds {kind}; convert the ids to strings or whole numbers")
     if len(columns.names) == 3:
         try:
             table = table.set_column(2, columns.names[2], table[2].cast(pa.float64()))
         except pa.ArrowException as error:
-            raise DataError(f"{path}: column {columns.rating} does not hold ratings: {_one_line(error)}") from error
+            raise DataError(f"{path}: column {columns.rating} does not hold numbers: {_one_line(error)}") from error
     return _interactions(table, columns, str(path), "row", 1)
 
 
 def _parse(source: Source, text: Text, columns: Columns, threads: bool) -> pa.Table:
     types = {columns.user: _IDS, columns.item: _IDS, columns.rating: pa.float64()}
     with source.open() as stream:
-        # Arrow may hang on an empty file that it reads in parallel.
+        # Arrow may hang on an empty file when it reads in parallel.
         if not stream.read(1):
             raise DataError(f"{source.name} is empty")
     with source.open() as stream:
@@ -117,7 +117,7 @@ def _parse(source: Source, text: Text, columns: Columns, threads: bool) -> pa.Ta
 
 
 def _text_error(source: Source, text: Text, columns: Columns, error: BaseException) -> DataError:
-    """One line on what is wrong. Only a serial reader knows the line's number: it has a second look."""
+    """The error in one line. Only the serial reader knows line numbers, so it parses the text again."""
     if isinstance(error, pa.ArrowKeyError):
         return DataError(_missing(source.name, *_missing_column(source, text, columns)))
     if isinstance(error, pa.ArrowInvalid):
@@ -136,11 +136,11 @@ def _missing_column(source: Source, text: Text, columns: Columns) -> tuple[str, 
 
 
 def _missing(name: str, column: str, known: list[str]) -> str:
-    return f"{name} has no column {column}: it has {', '.join(known)[:300]}"
+    return f"{name} has no column {column}: choose from {', '.join(known)[:300]}"
 
 
 def _interactions(table: pa.Table, columns: Columns, name: str, unit: str, first: int) -> Interactions:
-    """Codes and sorted names of both ids, of the rows whose rating is high enough."""
+    """Codes and sorted names of users and items, for the rows whose rating is high enough."""
     for column in columns.names:
         if table[column].null_count:
             row = pc.index(pc.is_null(table[column]), True).as_py() + first
@@ -159,9 +159,9 @@ def _interactions(table: pa.Table, columns: Columns, name: str, unit: str, first
 
 
 def _sorted_codes(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray[Any, Any]]:
-    """Codes of a column into its sorted names; only the distinct values are sorted, never the rows.
+    """The sorted names of a column, and each row's index into them. Sorts the distinct values, never the rows.
 
-    Whole numbers that are written as such sort as numbers, all else by code point.
+    Ids sort as numbers if all of them are plain whole numbers, otherwise by code point.
     """
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -176,13 +176,13 @@ def _sorted_codes(column: pa.ChunkedArray) -> tuple[IntArray, np.ndarray[Any, An
 
 
 def _names(distinct: pa.Array) -> np.ndarray[Any, Any]:
-    """Distinct ids as an array of integers or of strings."""
-    # 007 is not 7, and 1e3 not 1000.
+    """The distinct ids as an array of integers or strings."""
+    # The pattern excludes 007 and 1e3: as strings they differ from 7 and 1000.
     if pa.types.is_integer(distinct.type) or pc.all(pc.match_substring_regex(distinct, _WHOLE_NUMBER)).as_py():
         try:
             numbers: np.ndarray[Any, Any] = distinct.cast(pa.int64()).to_numpy(zero_copy_only=False)
         except pa.ArrowInvalid as error:
-            raise DataError("ids of 2**63 and more are too large for whole numbers: store them as strings") from error
+            raise DataError("ids of 2**63 and above are too large for whole numbers: store them as strings") from error
         return numbers
     return np.array(distinct.to_pylist(), dtype=np.str_)
 

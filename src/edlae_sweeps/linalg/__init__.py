@@ -1,4 +1,4 @@
-"""Dense symmetric linear algebra: the only home of LAPACK calls."""
+"""Dense linear algebra of symmetric matrices, on BLAS and LAPACK."""
 
 from edlae_sweeps.linalg.eigen import dense_workspace, eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.general import invert_general

@@ -9,14 +9,12 @@ from edlae_sweeps.errors import SolverError
 
 
 def invert_general(a: NDArray[Any]) -> NDArray[Any]:
-    """A⁻¹ of a square A (n, n) by LU (LAPACK gesv with the identity): 8n³/3 flops, where `invert_spd` needs n³.
+    """A⁻¹ of a square A (n, n) by LU (LAPACK gesv with the identity): 8n³/3 flops, against n³ for `invert_spd`.
 
-    NumPy takes it in float64, whatever the type of `a`.
-
-    Raises SolverError where a pivot is zero.
+    NumPy computes it in float64 and returns a new array in the dtype of `a`. Raises SolverError if a pivot is zero.
     """
     try:
         inverse: NDArray[Any] = np.linalg.inv(a)
     except np.linalg.LinAlgError as error:
-        raise SolverError(f"a matrix of {len(a)} rows is singular") from error
+        raise SolverError(f"the matrix of {len(a)} rows is singular") from error
     return inverse

@@ -1,8 +1,9 @@
-"""Leading eigenpairs of a symmetric operator by a block Krylov method: products with a few columns at a time.
+"""Leading eigenpairs of a symmetric operator M (n, n) by a block Krylov method.
 
-The basis Q (n, m) of span{Y, MY, M²Y, …} grows by b columns a step, kept orthonormal by block Lanczos with full
-reorthogonalisation (Golub & Underwood 1977); H = QᵀMQ is projected out on the way, and its leading eigenpairs (θ, S)
-give θ and V = QS. A polynomial of the best kind for the same products, where subspace iteration has a power.
+M is only multiplied with blocks of b columns. The basis Q (n, m) of span{Y, MY, M²Y, …} grows by b columns per step;
+block Lanczos with full reorthogonalisation keeps it orthonormal (Golub & Underwood 1977) and yields H = QᵀMQ. The
+leading eigenpairs (θ, S) of H give θ and V = QS. With the same products, the Krylov space contains the optimal
+polynomial of M applied to Y; subspace iteration uses only a power.
 """
 
 import math
@@ -21,28 +22,29 @@ Product = Callable[[NDArray[Any]], NDArray[Any]]
 
 _SEED = 0
 _TINY = 1e-30
-# Eigenvalues below so many times machine epsilon, relative to the largest, are rounding.
+# Eigenvalues below this multiple of machine epsilon, relative to the largest, count as rounding errors.
 _ROUNDING = 8
-# Time of the eigenpairs of H (m, m) in products of m×m×m, as measured at m = 12,500 on two cores.
+# Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 12,500 on two cores.
 EIGENPAIRS_PRODUCTS = 6.0
-# A product with a narrow block takes as long as one with so many more columns: it is the matrix that has to be read.
+# Cost of reading M in each product with a block, in columns.
 READING = 80
-# Where the eigenpairs of H take longer than a step: columns, by k, at which they are looked at first, and the factor by
-# which the gap is expected to fall with a step at least; it was 5 to 30 on debian, ml-1m, ml-20m-like, more at the end.
-_FIRST_LOOK = 2.5
+# Used where the eigenpairs of H take longer than a step: the number of columns at the first check, as a multiple of k,
+# and the least factor by which a step is expected to reduce the gap. On debian, ml-1m and ml-20m-like the factor was 5
+# to 30, and larger towards the end.
+_FIRST_CHECK = 2.5
 _FALL = 8.0
-# Inner product of two eigenvectors up to which they count as two of one cluster, for Cholesky to part.
+# Largest inner product of two computed eigenvectors that Cholesky may orthogonalise.
 _LOST = 0.3
-# Least distance of a column of length one from the span of those before it that Cholesky QR is trusted with.
+# Cholesky QR is used only if each unit column is at least this far from the span of the columns before it.
 _DEPENDENT = 0.02
 
 
 @dataclass(frozen=True)
 class Eigenpairs:
-    """θ (k,), descending, and orthonormal V (n, k), with how they were found.
+    """θ (k,), descending, orthonormal V (n, k), and how they were computed.
 
-    `gap` is the estimate of (Σθ* − Σθ) / Σθ*, the energy missed; `steps` the number of products with a block, 0 where
-    there were none.
+    gap    estimate of (Σθ* − Σθ) / Σθ*, the energy missed
+    steps  number of products with a block; 0 for a dense solver
     """
 
     values: NDArray[Any]
@@ -52,41 +54,43 @@ class Eigenpairs:
 
 
 def block_width(k: int) -> int:
-    """Columns that the basis grows by. Narrow blocks need fewer columns in all, wide ones are quicker by the column."""
+    """b, the columns per step. Narrow blocks need fewer columns in total; wide blocks take less time per column."""
     return max(min(max(16, k // 2), 64), k // 8)
 
 
 def basis_columns(n: int, k: int) -> int:
-    """Columns that the basis is expected to have in the end, and room is made for."""
+    """The expected final number of columns of the basis, for which memory is allocated at the start."""
     return min(n, 5 * k // 2 + 5 * block_width(k) + 64)
 
 
 def block_workspace(n: int, k: int, itemsize: int) -> int:
-    """Bytes that `block_krylov` takes: the basis, the blocks of H, and the blocks in hand of a step or, at a check, the
-    last of them, the eigenvectors of H, and beside these H or V. Not counted: a basis that has to grow beyond what is
-    expected, and H in float64, where that is needed.
+    """Peak bytes of `block_krylov`: the basis, the blocks of H, and the temporaries of a step or of a check.
+
+    A check needs the last block, the eigenvectors of H, and H or V. Not counted: a basis that outgrows its expected
+    size, and H in float64 where that fallback is needed.
     """
     m, b = basis_columns(n, k), block_width(k)
     return (n * m + 2 * b * m + max(4 * n * b, n * b + m * m + max(m * m, n * k))) * itemsize
 
 
 def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: float) -> Eigenpairs:
-    """The k leading eigenpairs of M (n, n), to a gap of captured energy Σθ of `tolerance`.
+    """The k leading eigenpairs of M (n, n), up to a relative gap of captured energy Σθ of `tolerance`.
 
-    The gap is estimated from the residuals r_i = M v_i − θ_i v_i, by what one more step would gain to second order,
-    Σ‖r_i‖² / (θ_i − μ) with the mean μ of the last block's Rayleigh quotients, times two for the steps after it.
+    The gap is estimated from the residuals r_i = M v_i − θ_i v_i. To second order, one more step gains
+    Σ‖r_i‖² / (θ_i − μ), where μ is the mean of the last block's Rayleigh quotients; a factor of two accounts for later
+    steps.
 
-    Flops: 2n²m for the products, 4nm² to keep the basis orthonormal, 2nmk for V, and the eigenpairs of H; m is
-    2.5k to 3.5k. The starting block is the same in every call.
+    Flops: 2n²m for the products, 4nm² for orthogonalisation, 2nmk for V, and the eigenpairs of H; m is 2.5k to 3.5k.
+    The random starting block is the same in every call.
 
-    Raises SolverError where 8k columns and more do not come so near.
+    Raises SolverError if a basis of min(n, 8k + 32b) columns leaves a larger gap.
     """
     random = np.random.default_rng(_SEED)
     b = block_width(k)
     basis = Basis(n, basis_columns(n, k), min(n, 8 * k + 32 * b), dtype)
     basis.append(_orthonormal(_normal(random, (n, min(b, n)), dtype)))
-    steps, due = 0, _FIRST_LOOK * k
-    looks: list[tuple[int, float]] = []
+    steps, due = 0, _FIRST_CHECK * k
+    checks: list[tuple[int, float]] = []
     while True:
         W = product(basis.last)
         steps += 1
@@ -99,51 +103,51 @@ def block_krylov(product: Product, n: int, k: int, dtype: DTypeLike, tolerance: 
                 return Eigenpairs(values, basis.Q @ S, gap, steps)
             if m == basis.largest:
                 raise SolverError(
-                    f"{k} eigenpairs of {n} come to a gap of {gap:.1e} with {m} vectors, not to {tolerance:g}: "
+                    f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}: "
                     "raise method.eig_tol, or set it to 0 for the dense eigensolver"
                 )
-            looks.append((steps, min(1.0, gap)))
-            due = m + b * _steps_left(looks, tolerance)
+            checks.append((steps, min(1.0, gap)))
+            due = m + b * _steps_left(checks, tolerance)
         basis.append(basis.next_block(W, random))
 
 
 def _is_cheap(n: int, m: int, b: int) -> bool:
-    """Whether the eigenpairs of H (m, m) take no longer than a step with b columns."""
+    """True if the eigenpairs of H (m, m) take no longer than a step with b columns."""
     return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= (b + READING) / n
 
 
-def _steps_left(looks: list[tuple[int, float]], tolerance: float) -> int:
-    """Steps until the gap is expected to be small enough, from those after which it was looked at, and what it was."""
+def _steps_left(checks: list[tuple[int, float]], tolerance: float) -> int:
+    """Expected number of steps until the gap is at most `tolerance`. `checks` are earlier (step, gap) pairs."""
     fall = _FALL
-    if len(looks) > 1:
-        (before, larger), (now, smaller) = looks[-2:]
+    if len(checks) > 1:
+        (before, larger), (now, smaller) = checks[-2:]
         fall = max(fall, (larger / smaller) ** (1 / (now - before)))
-    return math.ceil(math.log(looks[-1][1] / tolerance) / math.log(fall))
+    return math.ceil(math.log(checks[-1][1] / tolerance) / math.log(fall))
 
 
 class Basis:
-    """Orthonormal Q (n, m) that grows by blocks, with H = QᵀMQ (m, m), which is block tridiagonal."""
+    """Orthonormal Q (n, m), which grows by blocks, and H = QᵀMQ (m, m), which is block tridiagonal."""
 
     def __init__(self, n: int, expected: int, largest: int, dtype: DTypeLike) -> None:
         self.largest = largest
-        # Where the last block but one, the last, and the one to come begin.
+        # First columns of the last block but one, of the last block, and of the next one.
         self._before, self._last, self.m = 0, 0, 0
         self._Q = np.empty((n, expected), dtype=dtype, order="F")
-        # Of each block of columns of H, what is not zero down to the diagonal.
+        # For each block of columns of H: the non-zero rows down to the diagonal block.
         self._H: list[tuple[slice, slice, NDArray[Any]]] = []
 
     @property
     def Q(self) -> NDArray[Any]:  # noqa: N802 - a matrix
-        """(n, m), in Fortran order."""
+        """The basis (n, m), in Fortran order."""
         return self._Q[:, : self.m]
 
     @property
     def last(self) -> NDArray[Any]:
-        """The last block (n, b), as it stands in Q."""
+        """The last block (n, b), a view of Q."""
         return self._Q[:, self._last : self.m]
 
     def append(self, block: NDArray[Any]) -> None:
-        """Take in a block that is orthonormal to the others."""
+        """Append an orthonormal block that is orthogonal to Q."""
         self._before, self._last, self.m = self._last, self.m, self.m + block.shape[1]
         if self.m > self._Q.shape[1]:
             grown = min(self.largest, self.m + self.m // 4)
@@ -152,7 +156,10 @@ class Basis:
         self.last[:] = block
 
     def project(self, W: NDArray[Any]) -> None:
-        """Take from W = M·(last block) what lies in the last two blocks, all but rounding, and note it in H."""
+        """Remove the components in the last two blocks from W = M·(last block), in place, and store them in H.
+
+        Components in earlier blocks are rounding errors, because H is block tridiagonal.
+        """
         now = slice(self._last, self.m)
         local = slice(self._before, self.m)
         within = self._Q[:, local].T @ W
@@ -160,10 +167,10 @@ class Basis:
         W -= self._Q[:, local] @ within
 
     def next_block(self, W: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-        """An orthonormal basis of W that is orthogonal to Q; W is overwritten."""
+        """An orthonormal basis of W that is orthogonal to Q. Overwrites W."""
         block = _orthonormal(W)[:, : self.largest - self.m]
         block -= self.Q @ (self.Q.T @ block)
-        # What was in Q already, because it holds all that M makes of the start, is replaced by chance.
+        # Columns that lie in Q, because the Krylov space of the starting block is exhausted, become random ones.
         inside = np.linalg.norm(block, axis=0) < 0.1
         if inside.any():
             fresh = _normal(random, (len(block), int(inside.sum())), block.dtype)
@@ -171,12 +178,12 @@ class Basis:
         return _orthonormal(block)
 
     def eigenpairs(self, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """θ (k,) and S (m, k) of H.
+        """The k leading eigenpairs of H: θ (k,) and S (m, k).
 
-        By MRRR (LAPACK syevr of the whole spectrum), whose vectors are accurate to the eigenvalue, not to the largest
-        of all as those of divide and conquer are, which in float32 blurs what is kept and what is cut. What they may
-        lack is orthogonality within a cluster. It is restored; where vectors coincide, divide and conquer in float64
-        has to do.
+        MRRR (LAPACK syevr of the whole spectrum) computes each vector to the accuracy of its own eigenvalue. Divide and
+        conquer is accurate relative to the largest eigenvalue, which in float32 mixes vectors on both sides of the cut
+        at k. MRRR vectors of a cluster may not be orthogonal: Cholesky orthogonalises them, and if vectors coincide,
+        divide and conquer in float64 replaces them.
         """
         values, S = self._decomposed("evr", self._Q.dtype, k)
         potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
@@ -189,26 +196,26 @@ class Basis:
         return values, trsm(1, factor, S, side=1, overwrite_b=1)
 
     def _decomposed(self, driver: str, dtype: DTypeLike, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """θ (k,) and S (m, k) by one of LAPACK's drivers, in a precision of its own."""
+        """θ (k,) and S (m, k) of H, computed in `dtype` by one of LAPACK's drivers."""
         negated = self._negated().astype(dtype, copy=False)
         values, S = eigh(negated, lower=False, overwrite_a=True, check_finite=False, driver=driver)
         return (-values[:k]).astype(self._Q.dtype), S[:, :k].astype(self._Q.dtype, copy=False)
 
     def _negated(self) -> NDArray[Any]:
-        """The upper triangle of −H (m, m): LAPACK sorts upwards, and what leads H comes first."""
+        """The upper triangle of −H (m, m). LAPACK sorts in ascending order, so the leading pairs of H come first."""
         H = np.zeros((self.m, self.m), dtype=self._Q.dtype, order="F")
         for rows, columns, block in self._H:
             np.negative(block, out=H[rows, columns])
         return H
 
     def gap(self, values: NDArray[Any], S: NDArray[Any], W: NDArray[Any]) -> float:
-        """The estimated relative gap of energy; W (n, b) is what the last product had outside of Q."""
+        """The estimated relative gap of energy. W (n, b) is the part of the last product outside Q."""
         last = slice(self._last, self.m)
         squares = np.einsum("ij,ij->j", S[last], (W.T @ W) @ S[last], dtype=np.float64)
         theta = values.astype(np.float64)
         quotients = self._H[-1][2].diagonal(self._before - self._last)
-        # With a random start only M itself can leave k of 1.5k Ritz values at the level of rounding, by a rank below k:
-        # nothing is missed there.
+        # If k of 1.5k Ritz values include rounding errors, the rank of M is below k, because the start is random. These
+        # values miss no energy.
         rounding = _ROUNDING * np.finfo(values.dtype).eps * theta[0]
         counted = theta > rounding
         distance = np.maximum(theta - quotients.mean(dtype=np.float64), rounding)[counted]
@@ -216,14 +223,15 @@ class Basis:
 
 
 def _normal(random: np.random.Generator, shape: tuple[int, int], dtype: DTypeLike) -> NDArray[Any]:
+    """Standard normal numbers, the same in float32 and float64, in Fortran order."""
     return np.asfortranarray(random.standard_normal(shape, dtype=np.float32).astype(dtype))
 
 
 def _orthonormal(Y: NDArray[Any]) -> NDArray[Any]:
-    """An orthonormal basis (n, b) of the columns of Y, which is overwritten.
+    """An orthonormal basis (n, b) of the columns of Y. Overwrites Y.
 
-    Cholesky QR of the scaled columns, all of it products of matrices, twice as quick as Householder's or more; where
-    the columns are too nearly dependent for it, Householder's (LAPACK geqrf, orgqr).
+    Cholesky QR of the scaled columns consists of matrix products and is at least twice as fast as Householder QR.
+    Householder QR (LAPACK geqrf, orgqr) is used if the columns are nearly dependent.
     """
     Y /= np.maximum(np.linalg.norm(Y, axis=0), np.finfo(Y.dtype).tiny)
     trsm = get_blas_funcs("trsm", (Y,))

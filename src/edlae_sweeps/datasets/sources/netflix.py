@@ -1,4 +1,4 @@
-"""Netflix Prize: ratings of films (Bennett & Lanning 2007). It can't be downloaded without an account."""
+"""Netflix Prize: film ratings (Bennett & Lanning 2007). A download needs an account."""
 
 import io
 import re
@@ -14,6 +14,7 @@ from typing import IO, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
+from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions, Published
 from edlae_sweeps.errors import DataError
@@ -30,33 +31,39 @@ _ARCHIVES = (
     "archive.zip",
     "netflix-prize-data.zip",
 )
-# A file and its name for messages.
+# Pairs of a file's name for messages and its open stream.
 _Texts = Iterator[tuple[str, IO[bytes]]]
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Netflix(DatasetSettings):
-    """Ratings of 4 and more, 40,000 held-out users each (Liang et al. 2018)."""
+    """Ratings of 4 and above. The defaults give the published split (Liang et al. 2018)."""
+
+    # Ratings in the files, of any value.
+    ratings: ClassVar[int] = 100_480_507
+
+    heldout_users: int = 40_000
 
     published: ClassVar[Published] = Published({"min_user_events": 5, "min_item_events": 0}, {"users": 463_435})
 
     @property
+    @override
     def label(self) -> str:
         return "netflix"
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - the counts tell
+    @override
+    def content_digest(self, data_dir: Path) -> str:
+        # `read` verifies the number of ratings instead of a hash of the files.
         return "netflix prize, 100,480,507 ratings"
 
-    # Ratings in the files, of which some are dropped.
-    ratings: ClassVar[int] = 100_480_507
-
+    @override
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        """From either layout, plain or in its archive, in data_dir/netflix."""
+        """The interactions in data_dir/netflix, in either layout, plain or archived."""
         return read_ratings(find_texts(data_dir / "netflix"), 4, advance, self.ratings)
 
 
 def find_texts(folder: Path) -> _Texts:
-    """The files of ratings in `folder`: mv_*.txt, one a film, or combined_data_1…4.txt; or in one of its archives."""
+    """The rating files in `folder` or in an archive there: mv_*.txt, one per film, or combined_data_1…4.txt."""
     films = sorted((folder / "training_set").glob("mv_*.txt")) or sorted(folder.glob("mv_*.txt"))
     plain = films or [path for name in _PARTS if (path := folder / name).exists()]
     if films or len(plain) == len(_PARTS):
@@ -66,8 +73,8 @@ def find_texts(folder: Path) -> _Texts:
         if path.exists():
             return _zip_texts(path) if name.endswith(".zip") else _tar_texts(path)
     raise DataError(
-        f"there are no Netflix ratings in {folder}: put nf_prize_dataset.tar.gz there, or training_set/ with its "
-        "mv_*.txt, or combined_data_1.txt to combined_data_4.txt, or the archive.zip that holds them"
+        f"there are no Netflix ratings in {folder}: put nf_prize_dataset.tar.gz there, or training_set/ with "
+        "mv_*.txt, or combined_data_1.txt to combined_data_4.txt, or an archive.zip with these four"
     )
 
 
@@ -76,12 +83,12 @@ def _zip_texts(path: Path) -> _Texts:
         names = {name.rpartition("/")[2]: name for name in archive.namelist()}
         for part in _PARTS:
             if part not in names:
-                raise DataError(f"{path} holds no {part}")
+                raise DataError(f"{path} has no {part}: download it again")
             yield f"{path}:{part}", archive.open(names[part])
 
 
 def _tar_texts(path: Path) -> _Texts:
-    """Files of ratings in a tar archive, or in the training_set.tar inside it; read in one pass, nothing unpacked."""
+    """The rating files in a tar archive or in a training_set.tar inside it, read in one pass without unpacking."""
     with tarfile.open(path, "r|*") as archive:
         for entry in archive:
             stream = archive.extractfile(entry)
@@ -101,28 +108,28 @@ def _tar_texts(path: Path) -> _Texts:
 def read_ratings(
     texts: _Texts, min_rating: int, advance: Advance | None = None, expected: int | None = None
 ) -> Interactions:
-    """Interactions of ratings of at least `min_rating`, ordered by film.
+    """Interactions from the ratings of at least `min_rating`, ordered by film.
 
-    A text has a line `FILM:` and below it the film's ratings, `USER,RATING,DATE` each.
-    DataError where there are other than `expected` ratings in all.
+    A text has a line `FILM:`, followed by one line `USER,RATING,DATE` for each rating of the film.
+    `advance(film, films)` reports progress. Raises DataError if the number of ratings is not `expected`.
     """
     total = 0
     users: list[IntArray] = []
     films: list[IntArray] = []
     for name, block, line in _blocks(texts):
-        found, user, rating = _parse(name, block, line)
+        film, user, rating = _parse(name, block, line)
         total += len(rating)
         kept = rating >= min_rating
         users.append(user[kept])
-        films.append(found[kept])
-        if advance is not None and len(found):
-            advance(min(int(found[-1]), _FILMS), _FILMS)
+        films.append(film[kept])
+        if advance is not None and len(film):
+            advance(min(int(film[-1]), _FILMS), _FILMS)
     if expected is not None and total != expected:
         raise DataError(
-            f"the Netflix files hold {total:,} ratings, and the Netflix Prize {expected:,}: are they whole?"
+            f"the Netflix files have {total:,} ratings, but the Netflix Prize has {expected:,}: download them again"
         )
     if not sum(map(len, users)):
-        raise DataError(f"the Netflix files hold no rating of {min_rating} or more")
+        raise DataError(f"the Netflix files have no rating of {min_rating} or above: download them again")
     user_codes, user_names = _codes(np.concatenate(users))
     film_codes, film_names = _codes(np.concatenate(films))
     order: slice | IntArray = slice(None)
@@ -132,7 +139,7 @@ def read_ratings(
 
 
 def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
-    """Name of the file, whole lines that begin with a heading, and the number of the first of them."""
+    """For each block: the file's name, complete lines starting with a heading, and the number of the first line."""
     name = ""
     try:
         for name, stream in texts:
@@ -150,18 +157,18 @@ def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
                     yield name, heading + rest + b"\n", line - bool(heading)
     except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"can't read {name or 'the Netflix archive'}: {' '.join(str(error).split())}; is it whole?"
+            f"can't read {name or 'the Netflix archive'}: {' '.join(str(error).split())}; download it again"
         ) from error
 
 
 def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntArray]:
-    """Film, user and rating of each row of a block that begins with a heading."""
+    """Film, user and rating of each row of a block that starts with a heading."""
     before, *pieces = _HEADING.split(block)
     bodies = pieces[1::2]
     rows = np.array([body.count(b"\n") for body in bodies], dtype=np.int64)
     films = np.repeat(np.array(list(map(int, pieces[::2])), dtype=np.int32), rows)
     if before.strip():
-        raise DataError(f"{name}, line {line}: ratings stand under a line FILM:, as in 1:")
+        raise DataError(f"{name}, line {line}: ratings must follow a line FILM:, such as 1:")
     if not len(films):
         empty = np.empty(0, dtype=np.int32)
         return empty, empty, empty
@@ -181,14 +188,15 @@ def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntA
 
 
 def _bad_line(name: str, block: bytes, line: int, error: Exception | None) -> str:
+    """The message for a block that can't be parsed: it names the first bad line."""
     for number, text in enumerate(block.splitlines(keepends=True), line):
         if not (_ROW.fullmatch(text) or _HEADING.fullmatch(text)):
-            return f"{name}, line {number}: {text[:60].decode('utf-8', 'replace').strip()!r} is no USER,RATING,DATE"
+            return f"{name}, line {number}: {text[:60].decode('utf-8', 'replace').strip()!r} is not USER,RATING,DATE"
     return f"can't read {name}: {' '.join(str(error).split())}"
 
 
 def _codes(numbers: IntArray) -> tuple[IntArray, IntArray]:
-    """Codes of whole numbers of no great size into their sorted distinct values, without sorting the rows."""
+    """The sorted distinct values of small whole numbers, and each row's index into them, without sorting the rows."""
     present = np.zeros(int(numbers.max()) + 1, dtype=bool)
     present[numbers] = True
     rank = np.cumsum(present, dtype=np.int32) - 1

@@ -1,8 +1,10 @@
-"""Million Song Dataset, Taste Profile subset: who played which song (Bertin-Mahieux et al. 2011)."""
+"""Million Song Dataset, Taste Profile subset: users' plays of songs (Bertin-Mahieux et al. 2011)."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from typing_extensions import override
 
 from edlae_sweeps.datasets.archives import Archive, member, obtain
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions, Published
@@ -12,11 +14,15 @@ from edlae_sweeps.errors import DataError
 _TEXT = "train_triplets.txt"
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Msd(DatasetSettings):
-    """Every play counts; songs of 200 users, then users of 20 songs, 50,000 held-out users each (Liang et al. 2018)."""
+    """Every play counts. The defaults give the published split (Liang et al. 2018)."""
 
-    # No checksum of it is published: the zip's own CRC-32 is verified as it is read, and the counts afterwards.
+    heldout_users: int = 50_000
+    min_user_events: int = 20
+    min_item_events: int = 200
+
+    # No checksum is published. Reading verifies the CRC-32 inside the zip archive and the number of triplets.
     archive: ClassVar[Archive] = Archive(
         "train_triplets.txt.zip",
         "http://millionsongdataset.com/sites/default/files/challenge/train_triplets.txt.zip",
@@ -29,20 +35,24 @@ class Msd(DatasetSettings):
     )
 
     @property
+    @override
     def label(self) -> str:
         return "msd"
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - the counts tell
+    @override
+    def content_digest(self, data_dir: Path) -> str:
+        # `read` verifies the number of triplets instead of a hash of the file.
         return "taste profile, 48,373,586 triplets"
 
+    @override
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        """From train_triplets.txt in data_dir, or else from its zip archive."""
+        """The plays in data_dir/train_triplets.txt, or else in its zip archive, which is downloaded if missing."""
         plain = data_dir / _TEXT
         source = file_source(plain) if plain.exists() else member(obtain(self.archive, data_dir, advance), _TEXT)
         events = read_text(source, Text("\t", ("user", "song", "plays"), quoted=False), Columns("user", "song"))
         if len(events.users) != self.triplets:
             raise DataError(
-                f"{source.name} holds {len(events.users):,} triplets, and the Taste Profile {self.triplets:,}: "
-                "is it whole? Delete it, and it will be downloaded"
+                f"{source.name} holds {len(events.users):,} triplets, but the Taste Profile has "
+                f"{self.triplets:,}: delete it to download it again"
             )
         return events

@@ -1,4 +1,4 @@
-"""Facts about the machine: memory that may be used, processor, BLAS threads."""
+"""What a computation may use: threads, memory and a device; and facts about the machine."""
 
 import os
 import platform
@@ -6,7 +6,9 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -16,23 +18,42 @@ GIB = 1024**3
 PROCESS_BYTES = GIB
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_LIST = Path("/proc/self/cgroup")
-# Bytes that this process may take in all, by its own wish.
-_memory_limit: int | None = None
+
+Device = Literal["cpu", "cuda"]
 
 
-@contextmanager
-def use(threads: int | None = None, memory: int | None = None) -> Iterator[None]:
-    """Keep to so many threads of linear algebra and bytes of memory for a while; None leaves it to the machine.
+@dataclass(frozen=True)
+class Resources:
+    """What a computation may use, fixed when it is made and passed down.
 
-    The former holds for all libraries of this process, the latter for what asks `available_memory`.
+    threads  threads of linear algebra, and batches evaluated at once
+    memory   bytes that the whole process may take
+    device   where PyTorch computes (`deep` and `denoising`)
     """
-    global _memory_limit
-    before, _memory_limit = _memory_limit, memory
-    try:
-        with threadpool_limits(threads):
+
+    threads: int
+    memory: int
+    device: Device = "cpu"
+
+    @classmethod
+    def here(cls, threads: int | None = None, memory: int | None = None, device: Device = "cpu") -> "Resources":
+        """The resources of this process now: by default all threads of the BLAS, and the memory that is free.
+
+        `memory` lowers what is free, never raises it.
+        """
+        available = available_memory() + psutil.Process().memory_info().rss
+        return cls(threads or blas_threads(), available if memory is None else min(available, memory), device)
+
+    @contextmanager
+    def limit_threads(self) -> Iterator[None]:
+        """Keep BLAS and OpenMP to `threads` within the block; the limit holds for the whole process."""
+        with threadpool_limits(self.threads):
             yield
-    finally:
-        _memory_limit = before
+
+    @property
+    def matrix_bytes(self) -> int:
+        """Bytes that matrices may take: `memory` without what the process needs otherwise."""
+        return self.memory - PROCESS_BYTES
 
 
 def cores() -> int:
@@ -44,12 +65,10 @@ def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGRO
     """Bytes that this process may still take: the least of free physical memory and the room left in its cgroups.
 
     Reads both versions of Linux control groups (containers, Slurm, systemd), each group and its parents; elsewhere
-    there is only physical memory. `use` may have set a limit below all that.
+    there is only physical memory.
     """
     free = psutil.virtual_memory().available
     rooms = [_room(folder, *names) for folder, names in _memory_cgroups(cgroup_root, cgroup_list)]
-    if _memory_limit is not None:
-        rooms.append(_memory_limit - psutil.Process().memory_info().rss)
     return max(0, min([free, *(room for room in rooms if room is not None)]))
 
 
@@ -59,7 +78,7 @@ def _memory_cgroups(root: Path, listing: Path) -> list[tuple[Path, tuple[str, st
         lines = listing.read_text().splitlines()
     except OSError:
         return []
-    found: list[tuple[Path, tuple[str, str, str]]] = []
+    groups: list[tuple[Path, tuple[str, str, str]]] = []
     for line in lines:
         hierarchy, controllers, path = line.split(":", 2)
         if hierarchy == "0":
@@ -69,12 +88,12 @@ def _memory_cgroups(root: Path, listing: Path) -> list[tuple[Path, tuple[str, st
         else:
             continue
         leaf = base / path.lstrip("/")
-        found += [(folder, names) for folder in (leaf, *leaf.parents) if folder == base or base in folder.parents]
-    return found
+        groups += [(folder, names) for folder in (leaf, *leaf.parents) if folder == base or base in folder.parents]
+    return groups
 
 
 def _room(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
-    """Bytes left in one cgroup, or None where it sets no limit; page cache that the kernel can drop counts as free."""
+    """Bytes left in one cgroup, None if it sets no limit; page cache that the kernel can drop counts as free."""
     try:
         maximum = int((folder / limit).read_text())
         used = int((folder / usage).read_text())
@@ -87,7 +106,7 @@ def _room(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     try:
-        # Unlike rusage, this begins anew with a program, whatever the process that started it was.
+        # Unlike rusage, this starts anew with each program, whatever the size of the process that started it.
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
@@ -98,7 +117,7 @@ def peak_memory() -> int:
 
 
 def cpu_model() -> str:
-    """The processor's own name, as far as the system tells."""
+    """The processor's name as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -108,8 +127,16 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def blas_name_and_threads() -> tuple[str, int]:
-    """The loaded BLAS with its version, and the largest number of threads that it uses."""
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    names = sorted({f"{pool['internal_api']} {pool['version']}" for pool in pools})
-    return ", ".join(names) or "unknown", max((pool["num_threads"] for pool in pools), default=1)
+def blas_name() -> str:
+    """The loaded BLAS with its version."""
+    names = sorted({f"{pool['internal_api']} {pool['version']}" for pool in _blas_pools()})
+    return ", ".join(names) or "unknown"
+
+
+def blas_threads() -> int:
+    """The largest number of threads that a loaded BLAS uses now."""
+    return max((int(pool["num_threads"]) for pool in _blas_pools()), default=1)
+
+
+def _blas_pools() -> list[dict[str, str]]:
+    return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]

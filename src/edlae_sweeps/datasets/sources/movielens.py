@@ -1,8 +1,10 @@
-"""MovieLens: ratings of films (Harper & Konstan 2015). The licence forbids redistribution."""
+"""MovieLens: film ratings (Harper & Konstan 2015). The licence forbids redistribution."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+from typing_extensions import override
 
 from edlae_sweeps.datasets.archives import Archive, member, obtain
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions, Published
@@ -11,9 +13,11 @@ from edlae_sweeps.datasets.tables import Columns, Text, read_text
 _COLUMNS = Columns("userId", "movieId", "rating", min_rating=4)
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MovieLens1M(DatasetSettings):
-    """ML-1M: ratings of 4 and more."""
+    """ML-1M: ratings of 4 and above."""
+
+    heldout_users: int = 600
 
     archive: ClassVar[Archive] = Archive(
         "ml-1m.zip",
@@ -25,21 +29,26 @@ class MovieLens1M(DatasetSettings):
     )
 
     @property
+    @override
     def label(self) -> str:
         return "ml-1m"
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - it is published
+    @override
+    def content_digest(self, data_dir: Path) -> str:
         return str(self.archive.md5)
 
+    @override
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        # Fields stand between :: and are read between :, with an empty one after each.
+        # The separator is ::. Split at single colons, each field is followed by an empty one.
         text = Text(":", ("userId", "_1", "movieId", "_2", "rating", "_3", "timestamp"), quoted=False)
         return read_text(member(obtain(self.archive, data_dir, advance), "ratings.dat"), text, _COLUMNS)
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class MovieLens20M(DatasetSettings):
-    """ML-20M: ratings of 4 and more, the published split with 10,000 held-out users each (Liang et al. 2018)."""
+    """ML-20M: ratings of 4 and above. The defaults give the published split (Liang et al. 2018)."""
+
+    heldout_users: int = 10_000
 
     archive: ClassVar[Archive] = Archive(
         "ml-20m.zip",
@@ -65,11 +74,14 @@ class MovieLens20M(DatasetSettings):
     )
 
     @property
+    @override
     def label(self) -> str:
         return "ml-20m"
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - it is published
+    @override
+    def content_digest(self, data_dir: Path) -> str:
         return str(self.archive.md5)
 
+    @override
     def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
         return read_text(member(obtain(self.archive, data_dir, advance), "ratings.csv"), Text(","), _COLUMNS)

@@ -1,10 +1,11 @@
-"""Interactions of your own: a table of users and items in a file."""
+"""Your own interactions: a table of users and items in a file."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_parquet, read_text
@@ -13,21 +14,30 @@ from edlae_sweeps.errors import ConfigError, DataError
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class InteractionsFile(DatasetSettings):
-    """A csv, tsv (each also .gz) or Parquet file with a row for each event; of equal pairs the first counts."""
+    """A csv, tsv (each also .gz) or Parquet file with one row per event. Repeated pairs count once.
 
-    path: str
-    name: str | None
-    user_column: str
-    item_column: str
-    rating_column: str | None
-    min_rating: float | None
+    path           the file
+    name           the data set's name; None: the file's name up to its first dot
+    user_column, item_column  columns of the ids, strings or whole numbers
+    rating_column  column of the ratings, used with min_rating only
+    min_rating     rows with a lower rating are ignored; None: every row is an event
+    """
+
+    path: str = ""
+    name: str | None = None
+    user_column: str = "user"
+    item_column: str = "item"
+    rating_column: str | None = None
+    min_rating: float | None = None
 
     @property
+    @override
     def label(self) -> str:
         return self.name or Path(self.path).name.split(".", 1)[0]
 
+    @override
     def check(self) -> None:
         if not self.path:
             raise ConfigError("dataset.path is not set: name a csv, tsv (each also .gz) or parquet file")
@@ -40,20 +50,22 @@ class InteractionsFile(DatasetSettings):
         super().check()
         columns = [self.user_column, self.item_column, *([self.rating_column] if self.rating_column else [])]
         if len(set(columns)) < len(columns):
-            raise ConfigError(f"dataset: the columns {', '.join(columns)} have to be different ones")
+            raise ConfigError(f"dataset: the columns {', '.join(columns)} must be different")
         if self.min_rating is not None and self.rating_column is None:
             raise ConfigError(f"dataset.min_rating={self.min_rating} needs dataset.rating_column")
         if self.min_rating is not None and not np.isfinite(self.min_rating):
             raise ConfigError(f"dataset.min_rating={self.min_rating}: choose a number, or null")
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - the file lies where it lies
+    @override
+    def content_digest(self, data_dir: Path) -> str:
         try:
             with Path(self.path).expanduser().open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataError(f"can't read dataset.path={self.path}: {error.strerror}") from error
 
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:  # noqa: ARG002 - nothing to wait for
+    @override
+    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
         path = Path(self.path).expanduser()
         columns = Columns(self.user_column, self.item_column, self.rating_column, self.min_rating)
         kind = self._format()
@@ -67,7 +79,7 @@ class InteractionsFile(DatasetSettings):
 
 
 def unique(events: Interactions) -> Interactions:
-    """The first of every pair of user and item, in their order."""
+    """`events` without repeated pairs of user and item: the first of each is kept, in its place."""
     pairs = events.users.astype(np.int64) * max(1, len(events.item_names)) + events.items
     first = np.sort(np.unique(pairs, return_index=True)[1])
     return Interactions(events.users[first], events.items[first], events.user_names, events.item_names)

@@ -1,42 +1,52 @@
-"""Made-up interactions, for measuring what a scale costs without a download. They say nothing about accuracy."""
+"""Synthetic interactions of any size, for measuring cost without a download. They say nothing about accuracy."""
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions
 from edlae_sweeps.errors import ConfigError
 
-# Spread of the users' activity, and of an item's weight between topics, as standard deviations of logarithms.
+# Standard deviations of the logarithms of user activity, and of an item's weight across topics.
 _ACTIVITY_SPREAD = 1.0
 _TOPIC_SPREAD = 2.5
-# Part of the draws that come from all items alike: every item is met by somebody.
+# Share of the draws that is uniform over all items, so that every item occurs.
 _FLOOR = 0.05
 _TOPICS_OF_A_USER = 3
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Synthetic(DatasetSettings):
-    """Users draw items from a few of `topics` latent topics; popularity falls with rank as a power `exponent`.
+    """Each user draws items from three of `topics` latent topics.
 
-    A user draws a number of items that is log-normal with mean `mean_events`, with replacement: what is drawn twice
-    counts once, so that there are somewhat fewer events.
+    The number of draws of a user is log-normal with mean `mean_events`. Draws are with replacement and repeated items
+    count once, so that the mean number of events is somewhat lower.
+
+    name         the data set's name
+    n_users, n_items  sizes before filtering (≥ 1); held-out users are included
+    mean_events  mean number of draws per user (1 to n_items)
+    topics       latent topics (≥ 1)
+    exponent     popularity falls as rank^-exponent (0 to 5; 0: uniform)
+    seed         seed of the generator
     """
 
-    name: str
-    n_users: int
-    n_items: int
-    mean_events: float
-    topics: int
-    exponent: float
-    seed: int
+    name: str = "synthetic"
+    n_users: int = 10_000
+    n_items: int = 2000
+    mean_events: float = 40.0
+    topics: int = 50
+    exponent: float = 1.0
+    seed: int = 0
 
     @property
+    @override
     def label(self) -> str:
         return self.name
 
+    @override
     def check(self) -> None:
         super().check()
         for key in ("n_users", "n_items", "topics"):
@@ -49,22 +59,24 @@ class Synthetic(DatasetSettings):
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"dataset.seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
 
-    def content_digest(self, data_dir: Path) -> str:  # noqa: ARG002 - it is made from the settings alone
+    @override
+    def content_digest(self, data_dir: Path) -> str:
         return "made by version 1 of the generator"
 
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:  # noqa: ARG002 - it is made here
+    @override
+    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
         random = np.random.default_rng(self.seed)
         activity = random.lognormal(-0.5 * _ACTIVITY_SPREAD**2, _ACTIVITY_SPREAD, self.n_users) * self.mean_events
         draws = np.clip(np.rint(activity), 1, self.n_items).astype(np.int64)
         users = np.repeat(np.arange(self.n_users, dtype=np.int32), draws)
         items = self._draw_items(random, users, advance)
-        # A user's rows in the order of the draws, each item once.
+        # Keep each user's first draw of an item, in the order of the draws.
         pairs = users.astype(np.int64) * self.n_items + items
         first = np.sort(np.unique(pairs, return_index=True)[1])
         return Interactions(users[first], items[first], np.arange(self.n_users), np.arange(self.n_items))
 
     def _draw_items(self, random: np.random.Generator, users: IntArray, advance: Advance | None) -> IntArray:
-        """An item for each event: from one of its user's topics, by the topic's own popularity."""
+        """An item for each event: drawn from one of the user's topics by the popularity of items in it."""
         favourites = random.integers(0, self.topics, (self.n_users, _TOPICS_OF_A_USER), dtype=np.int32)
         topic = favourites[users, random.integers(0, _TOPICS_OF_A_USER, len(users))]
         popularity = (np.arange(self.n_items) + 1.0) ** -self.exponent
