@@ -1,16 +1,6 @@
-"""Evaluation: ranking metrics of held-out users, and what is told of the learned weights."""
+"""Evaluation: ranking metrics of held-out users, and diagnostics of the learned weights."""
 
 from edlae_sweeps.evaluation.ranking import METRICS, PerUser, Popularity, evaluate, evaluate_nested
-from edlae_sweeps.evaluation.weights import diagonal, diagonal_quantiles, eq_11, residual
+from edlae_sweeps.evaluation.weights import diagonal, weight_metrics
 
-__all__ = [
-    "METRICS",
-    "PerUser",
-    "Popularity",
-    "diagonal",
-    "diagonal_quantiles",
-    "eq_11",
-    "evaluate",
-    "evaluate_nested",
-    "residual",
-]
+__all__ = ["METRICS", "PerUser", "Popularity", "diagonal", "evaluate", "evaluate_nested", "weight_metrics"]

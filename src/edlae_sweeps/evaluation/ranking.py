@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from edlae_sweeps import machine
-from edlae_sweeps.datasets import HeldOut
+from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
-from edlae_sweeps.methods import LowRank
+from edlae_sweeps.models import Model
+from edlae_sweeps.resources import Resources
 
-# Bytes of the scores in hand. Copies for the selection, masks and sparse temporaries take about three times as much.
+# Bytes of the scores in memory. Copies for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
 _Result = TypeVar("_Result")
 
@@ -31,7 +31,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Popularity:
-    """The baseline: every user is shown the items in the order of their training counts."""
+    """The baseline: every user gets the items in the order of their training counts."""
 
     counts: NDArray[Any]
 
@@ -42,7 +42,7 @@ class Popularity:
 
 @dataclass(frozen=True)
 class PerUser:
-    """Metrics of each held-out user who has an item to find, in the split's order; `users` are the split's numbers."""
+    """Metrics of each user with held-out items, in the order of the split; `users` are the numbers of the split."""
 
     users: NDArray[np.int64]
     ndcg_100: NDArray[np.float64]
@@ -62,42 +62,54 @@ class PerUser:
 METRICS = tuple(field.name for field in fields(PerUser) if field.name != "users")
 
 
-def evaluate(model: Scorer, held_out: HeldOut, advance: Callable[[int, int], None] | None = None) -> PerUser:
+def evaluate(
+    model: Scorer, held_out: HeldOut, advance: Advance | None = None, resources: Resources | None = None
+) -> PerUser:
     """nDCG@100, Recall@20 and Recall@50 of every user with held-out items; fold-in items are never recommended.
 
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
-    called after each batch. Raises SolverError when a score is not finite: such a model ranks nothing.
+    called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing.
     """
-    parts = _by_batch(held_out, lambda fold_in, targets: _batch_metrics(model, fold_in, targets), advance)
+    threads = (resources or Resources.here()).threads
+    parts = _by_batch(held_out, threads, lambda fold_in, targets: _batch_metrics(model, fold_in, targets), advance)
     return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
 
 
 def evaluate_nested(
-    model: LowRank, ranks: Sequence[int], held_out: HeldOut, advance: Callable[[int, int], None] | None = None
+    model: Model,
+    ranks: Sequence[int],
+    held_out: HeldOut,
+    advance: Advance | None = None,
+    resources: Resources | None = None,
 ) -> dict[int, PerUser]:
     """`evaluate` for every rank of a model whose first k columns are rank k, in one pass over the users.
 
-    `ranks` ascend, and the last is that of the model. Scores of a rank are those of the rank before and one product of
-    the columns between: together one product of the largest rank, and a selection of the best items each.
+    `ranks` ascend to the rank of the model. The scores of a rank are those of the rank before plus a product of the
+    columns between: together one product of the largest rank, and one selection of the best items for each rank.
+    Raises ValueError for a model without factors.
     """
+    factors = model.factors()
+    if factors is None:
+        raise ValueError(f"{model!r} has no factors U and V to cut ranks from")
+    U, V = factors
 
     def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
-        hidden = fold_in @ model.U
+        hidden = fold_in @ U
         if not np.isfinite(hidden.sum(dtype=np.float64)):
             raise SolverError("the model gives scores that are not finite")
         scores = np.zeros(targets.shape, dtype=hidden.dtype)
-        # What is masked stays so, whatever is added.
+        # Masked items stay at −∞, whatever is added.
         scores[fold_in.nonzero()] = -np.inf
-        found, done = [], 0
+        metrics, done = [], 0
         for rank in ranks:
-            scores += hidden[:, done:rank] @ model.V[:, done:rank].T
-            found.append(_metrics_of(scores, targets))
+            scores += hidden[:, done:rank] @ V[:, done:rank].T
+            metrics.append(_metrics_of(scores, targets))
             done = rank
-        return found
+        return metrics
 
-    users = _counted(held_out) + held_out.first_user
-    parts = zip(*_by_batch(held_out, work, advance), strict=True)
-    return {rank: PerUser(users, *np.concatenate(found, axis=1)) for rank, found in zip(ranks, parts, strict=True)}
+    users, threads = _counted(held_out) + held_out.first_user, (resources or Resources.here()).threads
+    by_rank = zip(*_by_batch(held_out, threads, work, advance), strict=True)
+    return {rank: PerUser(users, *np.concatenate(parts, axis=1)) for rank, parts in zip(ranks, by_rank, strict=True)}
 
 
 def _counted(held_out: HeldOut) -> NDArray[np.int64]:
@@ -106,32 +118,34 @@ def _counted(held_out: HeldOut) -> NDArray[np.int64]:
 
 
 def _by_batch(
-    held_out: HeldOut, work: Callable[[csr_array, csr_array], _Result], advance: Callable[[int, int], None] | None
+    held_out: HeldOut,
+    threads: int,
+    work: Callable[[csr_array, csr_array], _Result],
+    advance: Advance | None,
 ) -> list[_Result]:
-    """What `work` makes of fold-in and targets of each batch of counted users, in order.
+    """The results of `work` on fold-in and targets of each batch of counted users, in order.
 
-    As many batches at once as linear algebra has threads, each of them with one: sparse products and selection do not
-    use more, and all of it runs outside of Python's lock.
+    `threads` batches run at once, with one BLAS thread each: sparse products and selection use no more, and all of it
+    runs outside Python's lock.
     """
     counted = _counted(held_out)
-    threads = machine.blas_name_and_threads()[1]
     size = max(1, _BATCH_BYTES // (threads * 8 * held_out.targets.shape[1]))
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
-    found: list[_Result] = []
+    parts: list[_Result] = []
     done = 0
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         try:
             results = pool.map(lambda rows: work(held_out.fold_in[rows], held_out.targets[rows]), batches)
             for rows, result in zip(batches, results, strict=True):
-                found.append(result)
+                parts.append(result)
                 done += len(rows)
                 if advance is not None:
                     advance(done, len(counted))
         except BaseException:
-            # Ctrl-C, or a model that is not finite: the batches in hand are the last.
+            # Ctrl-C, or a model that is not finite: finish the running batches and start no others.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return found
+    return parts
 
 
 def _batch_metrics(model: Scorer, fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
@@ -153,7 +167,7 @@ def _metrics_of(scores: NDArray[Any], targets: csr_array) -> NDArray[np.float64]
 def top_items(scores: NDArray[Any], depth: int) -> NDArray[np.int64]:
     """The `depth` best items of each row of (users, n), best first; ties go to the lower item index.
 
-    One partition finds the last score that makes it, one comparison the items: about two passes over the scores.
+    One partition finds the lowest score that counts, one comparison the items: about two passes over the scores.
     """
     n = scores.shape[1]
     depth = min(depth, n)

@@ -1,41 +1,55 @@
-"""What is told of the learned weights UVᵀ: their diagonal, and how they stand to the full-rank solution."""
+"""Diagnostics of the learned weights W = UVᵀ: their diagonal, and how they compare with the full-rank solution."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.methods import FullRank, LowRank
-from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.objective import inner, row_sums
+from edlae_sweeps.models import FullRank, Model
+from edlae_sweeps.models.objective import Vector, inner, row_sums
 
 _QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 
 
-def diagonal(model: LowRank) -> Vector:
-    """diag(UVᵀ) (n,)."""
-    return row_sums(model.U, model.V)
+def weight_metrics(
+    gram: NDArray[Any], penalty: Vector, model: Model, edlae: FullRank | None
+) -> dict[str, dict[str, float]]:
+    """Metrics by group for a model with factors U and V; none for other models.
+
+    diagonal  quantiles of diag(UVᵀ)
+    eq11      both sides of Eq. 11, if the full-rank EDLAE that the model approximates is given
+    residual  how far the model is from it on and off the diagonal (Eq. 14)
+    """
+    factors = model.factors()
+    if factors is None:
+        return {}
+    quantiles = np.quantile(row_sums(*factors), list(_QUANTILES.values()))
+    metrics = {"diagonal": {name: float(value) for name, value in zip(_QUANTILES, quantiles, strict=True)}}
+    if edlae is not None:
+        metrics["eq11"] = eq_11(gram, penalty, edlae, *factors)
+        metrics["residual"] = residual(edlae, *factors)
+    return metrics
 
 
-def diagonal_quantiles(beta: Vector) -> dict[str, float]:
-    """Quantiles over the items of β = diag(UVᵀ)."""
-    values = np.quantile(beta, list(_QUANTILES.values()))
-    return {name: float(value) for name, value in zip(_QUANTILES, values, strict=True)}
+def diagonal(model: Model) -> Vector | None:
+    """diag(UVᵀ) (n,) of a model with factors U and V; None for other models."""
+    factors = model.factors()
+    return None if factors is None else row_sums(*factors)
 
 
-def eq_11(gram: NDArray[Any], penalty: Vector, full: FullRank, model: LowRank) -> dict[str, float]:
+def eq_11(gram: NDArray[Any], penalty: Vector, full: FullRank, U: NDArray[Any], V: NDArray[Any]) -> dict[str, float]:
     """Both sides of Eq. 11, for the full-rank EDLAE B and W = UVᵀ without its diagonal β:
 
         ‖Y − ZW‖² = ‖Y − ZB‖² + ‖Z(B − W)‖²,   Y = [X; 0], Z = [X; Λ^½]
 
     left   tr G − 2⟨G, W⟩ + ⟨W, AW⟩                     Eq. 7
-    right  Σ_j(d_j − Λ_j) + ⟨B, AB⟩ − 2⟨W, AB⟩ + ⟨W, AW⟩, with B as it was computed: ⟨W, AB⟩ = ⟨AU, BV⟩ − βᵀdiag(AB)
+    right  Σ_j(d_j − Λ_j) + ⟨B, AB⟩ − 2⟨W, AB⟩ + ⟨W, AW⟩, from the computed B: ⟨W, AB⟩ = ⟨AU, BV⟩ − βᵀdiag(AB)
 
-    They agree as far as the inverse is exact. `approximation` is the last term of the equation, what a low rank costs.
+    They agree as far as the inverse is exact. `approximation` is the last term, the cost of the low rank.
     Two products of n×n by n×k.
     """
-    U, V, B, d = model.U, model.V, full.B, full.d
-    g, beta = gram.diagonal().astype(np.float64), diagonal(model)
+    B, d = full.B, full.d
+    g, beta = gram.diagonal().astype(np.float64), row_sums(U, V)
     GU = gram @ U
     cross_G = row_sums(GU, V).sum() - g @ beta
     AU = GU
@@ -51,13 +65,12 @@ def eq_11(gram: NDArray[Any], penalty: Vector, full: FullRank, model: LowRank) -
     }
 
 
-def residual(full: FullRank, model: LowRank) -> dict[str, float]:
-    """Mean squared entry of B − UVᵀ on the diagonal, where B is zero, and off it (Eq. 14 and Section 3.2).
+def residual(full: FullRank, U: NDArray[Any], V: NDArray[Any]) -> dict[str, float]:
+    """Mean squared entry of B − UVᵀ on the diagonal, which is zero in B, and off it (Eq. 14, Section 3.2).
 
     ‖B‖² − 2⟨BV, U⟩ + ⟨UᵀU, VᵀV⟩ in all: one product of n×n by n×k.
     """
-    U, V, B = model.U, model.V, full.B
-    n = len(B)
-    on = float(np.sum(diagonal(model) ** 2))
+    B, n = full.B, len(full.B)
+    on = float(np.sum(row_sums(U, V) ** 2))
     total = inner(B, B) - 2 * inner(B @ V, U) + inner(U.T @ U, V.T @ V)
     return {"diagonal": on / n, "off_diagonal": max(0.0, total - on) / max(1, n * (n - 1))}

@@ -1,65 +1,50 @@
-"""Methods, one a file, each in two steps: `factorise` once for a penalty, `at_rank` for every rank."""
+"""Methods, one a file, each in two steps: `prepare` once for a penalty, `fit` for every rank."""
 
-from edlae_sweeps.methods.admm import Admm
-from edlae_sweeps.methods.admm_published import AdmmPublished
+from typing import Any
+
 from edlae_sweeps.methods.base import (
-    Advance,
-    ByEpoch,
-    FullRank,
-    History,
-    LowRank,
+    Estimate,
+    Look,
     Method,
-    Model,
+    Observe,
     Rank,
-    Reached,
-    TrainingFit,
+    State,
+    largest_rank,
+    low_ranks,
 )
-from edlae_sweeps.methods.bound import RowWeights
-from edlae_sweeps.methods.closed import Beta, Closed
-from edlae_sweeps.methods.deep import Deep, Init
-from edlae_sweeps.methods.denoising import Denoising
-from edlae_sweeps.methods.extra import Device
-from edlae_sweeps.methods.iteration import Iterative
-from edlae_sweeps.methods.network import Activation, Network
-from edlae_sweeps.methods.objective import training_fit
-from edlae_sweeps.methods.relaxed import Relaxed
+from edlae_sweeps.methods.closed import Closed, Relaxed, Unconstrained
+from edlae_sweeps.methods.iterative import Admm, AdmmPublished, ZeroDiag
+from edlae_sweeps.methods.neural import Deep, Denoising
 from edlae_sweeps.methods.svd import Svd
-from edlae_sweeps.methods.unconstrained import Unconstrained
-from edlae_sweeps.methods.zero_diag import ZeroDiag
 
-# The registry: the name in `method=NAME` → its settings and algorithm.
-METHODS: dict[str, type[Method]] = {
+# The registry: the name in `method=NAME` → its options and algorithm, in the order of a report.
+METHODS: dict[str, type[Method[Any]]] = {
     method.name: method
-    for method in (Closed, Admm, ZeroDiag, Unconstrained, Relaxed, Svd, Deep, Denoising, AdmmPublished)
+    for method in (Admm, Closed, ZeroDiag, Unconstrained, Relaxed, Denoising, Svd, Deep, AdmmPublished)
 }
+# The method that a report compares the others with, and the published one whose place it takes.
+REFERENCE = Closed.name
+PUBLISHED_RIVAL = Admm.name
 
 __all__ = [
     "METHODS",
-    "Activation",
+    "PUBLISHED_RIVAL",
+    "REFERENCE",
     "Admm",
     "AdmmPublished",
-    "Advance",
-    "Beta",
-    "ByEpoch",
     "Closed",
     "Deep",
     "Denoising",
-    "Device",
-    "FullRank",
-    "History",
-    "Init",
-    "Iterative",
-    "LowRank",
+    "Estimate",
+    "Look",
     "Method",
-    "Model",
-    "Network",
+    "Observe",
     "Rank",
-    "Reached",
     "Relaxed",
-    "RowWeights",
+    "State",
     "Svd",
-    "TrainingFit",
     "Unconstrained",
     "ZeroDiag",
-    "training_fit",
+    "largest_rank",
+    "low_ranks",
 ]

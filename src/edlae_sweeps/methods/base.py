@@ -1,227 +1,212 @@
-"""What a method is, and the two kinds of model that come of one.
+"""What a method is: options, two steps and an estimate.
 
-A method is its settings and two steps: `factorise` does the O(n³) work once for each penalty, `at_rank` cuts a model of
-one rank from its result, or iterates to it. What can't do with the Gram matrix takes its first step by `learn`.
+`prepare` does the work that all ranks share, once for each (λ, p); `fit` makes the model of one rank from its state.
+Both take what they need from the training data: X, or G = XᵀX.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import Eigenpairs
-from edlae_sweeps.methods.network import Network
+from edlae_sweeps.models import FullRank, Model
+from edlae_sweeps.options import Options
+from edlae_sweeps.resources import Device, Resources
 
 Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
-# advance(done, total), called as a long computation goes on.
-Advance = Callable[[int, int], None]
+# Called with the model of each epoch; its time does not count as time of the fit.
+Observe = Callable[[Model], None]
+# A SciPy sparse matrix or array, or a dense array.
+Matrix = Any
 
 
-def low_ranks(ranks: Sequence[Rank]) -> list[int]:
+def low_ranks(ranks: Iterable[Rank]) -> list[int]:
     """The ranks that are numbers."""
     return [rank for rank in ranks if rank != "full"]
 
 
-@dataclass(frozen=True)
-class TrainingFit:
-    """‖X − XW‖² and the objective of Eq. 7, both sums over all entries."""
-
-    squared_error: float
-    objective: float
+def largest_rank(ranks: Iterable[Rank]) -> int:
+    """The largest low rank; 0 if `full` is the only rank."""
+    return max([0, *low_ranks(ranks)])
 
 
 @dataclass(frozen=True)
-class Reached:
-    """The squared error that a method minimised (with its weights of rows, if any), and the least that its rank allows:
-    the bound of the Proposition.
+class Look:
+    """How a report names and draws a method, and what part it plays there.
+
+    label     its name in words
+    style     matplotlib keywords: color, linestyle, marker, linewidth
+    role      compared: a line of Figure 1; bound: training error alone; trial: a trial of the Proposition, with a
+              picture of its own; timed: the speed-up table alone
+    in_paper  one of the four methods of the paper's Figure 1: ranks that it lacks are reported
+    by_epoch  has the panel by epoch
     """
 
-    loss: float
-    bound: float
-
-
-Ended = Literal["epochs", "converged", "diverged"]
+    label: str
+    style: Mapping[str, Any]
+    role: Literal["compared", "bound", "trial", "timed"] = "compared"
+    in_paper: bool = False
+    by_epoch: bool = False
 
 
 @dataclass(frozen=True)
-class History:
-    """An iterative method, epoch by epoch from 1: how well it fits, and the seconds since its start.
+class Estimate:
+    """What a fit is expected to take.
 
-    `kept` is the epoch whose iterate became the model, the best by objective; `ended` says why there was no further
-    one.
+    products     time in products of n×n×n on this machine
+    seconds      time that does not scale with such a product
+    bytes        peak memory, the Gram matrix included
+    model_bytes  size of the models of all ranks
     """
 
-    fits: tuple[TrainingFit, ...]
-    seconds: tuple[float, ...]
-    kept: int
-    ended: Ended
-
-    def series(self) -> dict[str, list[float]]:
-        """Values by epoch, under the names that they have in a store."""
-        return {
-            "train/objective": [fit.objective for fit in self.fits],
-            "train/squared_error": [fit.squared_error for fit in self.fits],
-            "time/elapsed_seconds": list(self.seconds),
-        }
+    products: float
+    seconds: float
+    bytes: int
+    model_bytes: int
 
 
-@dataclass(frozen=True)
-class Solved:
-    """How the eigenvectors behind a model were found: by LAPACK (`dense`) or by products with blocks (`block`).
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class State:
+    """What the ranks of one fit share: the data, diag Λ (n,), and the largest low rank that it was prepared for."""
 
-    `gap` is the estimated share of the captured energy Σθ that is missed, `steps` the number of such products. `lean`
-    says that memory was short, and the full-rank model was not kept.
-    """
+    data: TrainingData
+    penalty: Vector
+    max_rank: int
+    resources: Resources
 
-    solver: Literal["dense", "block"]
-    gap: float
-    steps: int
-    lean: bool = False
+    @property
+    def edlae(self) -> FullRank | None:
+        """The full-rank EDLAE model that the method approximates, if there is one and the state holds it (Eq. 11)."""
+        return None
 
-    @classmethod
-    def by(cls, pairs: Eigenpairs, lean: bool = False) -> "Solved":
-        """What the eigensolver says."""
-        return cls("block" if pairs.steps else "dense", pairs.gap, pairs.steps, lean)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.data!r}, max_rank={self.max_rank})"
 
-
-@dataclass(frozen=True)
-class LowRank:
-    """Scores X U Vᵀ with encoder U (n, k) and decoder V (n, k); `history` if it was iterated to, `solved` if not."""
-
-    U: NDArray[Any]
-    V: NDArray[Any]
-    history: History | None = None
-    solved: Solved | None = None
-
-    def cut(self, k: int) -> "LowRank":
-        """The first k columns: the model of rank k where ranks are nested."""
-        U, V = (np.ascontiguousarray(factor[:, :k]) for factor in (self.U, self.V))
-        return LowRank(U, V, solved=self.solved)
-
-    def scores(self, fold_in: csr_array) -> NDArray[Any]:
-        """(users, n) scores of every item, from fold-in interactions (users, n)."""
-        scores: NDArray[Any] = (fold_in @ self.U) @ self.V.T
-        return scores
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What the model is made of, by name."""
-        return {"U": self.U, "V": self.V}
+    def training_metrics(self, model: Model) -> Mapping[str, float]:
+        """How well a model fits the training data: `squared_error`, and `objective` (Eq. 7), where they are defined."""
+        return model.training_metrics(self.data.gram, self.penalty)
 
 
-@dataclass(frozen=True)
-class FullRank:
-    """Scores X B, where B (n, n) solves A B = A − dMat(d), A = G + Λ: what all full-rank members of the family obey."""
-
-    B: NDArray[Any]
-    d: Vector
-
-    def scores(self, fold_in: csr_array) -> NDArray[Any]:
-        """(users, n) scores of every item, from fold-in interactions (users, n)."""
-        scores: NDArray[Any] = fold_in @ self.B
-        return scores
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """What the model is made of, by name."""
-        return {"B": self.B}
+S = TypeVar("S", bound=State)
 
 
-Model = LowRank | FullRank | Network
-# What is told of each iterate of an iterative method; its time does not count.
-Observe = Callable[[Any], None]
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Method(Options, ABC, Generic[S]):
+    """Options and algorithm of one method; `name` is its choice in `method=NAME`."""
 
-
-@dataclass
-class Method(ABC):
-    """Settings and algorithm of one method; `name` is its choice in `method=NAME`.
-
-    What passes from `factorise` to `at_rank` is the method's own business, typed in its file.
-    """
-
+    prefix: ClassVar[str] = "method."
     name: ClassVar[str]
-    # Parameters that are searched on a logarithmic scale.
+    look: ClassVar[Look]
+    # Options that a search varies on a logarithmic scale.
     log_scale: ClassVar[frozenset[str]] = frozenset({"l2", "omega"})
-    # The method whose full-rank model `rank=full` is; None where there is no full rank.
+    # The method that supplies the `rank=full` model; None if there is no full rank.
     limit: ClassVar[str | None]
-
-    # Parameter → [low, high] to search between, or None to leave it as it is set.
-    search: dict[str, Any] = field(default_factory=dict, kw_only=True)
-
-    def require(self) -> None:  # noqa: B027 - most methods need nothing
-        """Raise MissingExtra or ConfigError where this installation or this machine lacks what the method needs."""
 
     @property
     def nested(self) -> bool:
-        """Whether the models of all ranks come of one factorisation, for next to nothing each."""
+        """Whether the models of all ranks are columns of one: one state serves them at no further cost."""
         return True
 
-    @abstractmethod
-    def penalty(self, gram: NDArray[Any]) -> Vector:
-        """diag Λ (n,) of this method's settings."""
+    def prepare(self, data: TrainingData, max_rank: int, resources: Resources | None = None) -> S:
+        """The state that ranks up to `max_rank`, and `full` if the method has it, share. 0 asks for `full` alone.
+
+        Arrays of `data` are the same afterwards as before. Raises ConfigError for a rank that the data can't have,
+        SolverError if the linear algebra breaks down.
+        """
+        if type(max_rank) is not int or not 0 <= max_rank <= data.n_items:
+            raise ConfigError(
+                f"max_rank={max_rank}: choose a whole number from 0 to {data.n_items}, the number of items"
+            )
+        resources = resources or Resources.here()
+        with resources.limit_threads():
+            return self._prepare(data, max_rank, resources)
+
+    def fit(
+        self,
+        data: S | TrainingData | Matrix,
+        rank: Rank,
+        *,
+        item_names: Sequence[Any] | NDArray[Any] | None = None,
+        resources: Resources | None = None,
+        advance: Advance | None = None,
+        observe: Observe | None = None,
+    ) -> Model:
+        """The model of one rank.
+
+        `data` is a state from `prepare`, TrainingData, or X (m, n): any SciPy sparse matrix or array, or a dense one,
+        with optional `item_names` (n,). `advance(done, total)` follows the epochs, if there are any, and `observe` is
+        called with the model of each.
+
+        Raises ConfigError for a rank that the method does not have or that the state was not prepared for.
+        """
+        self.check_rank(rank)
+        state = self._state(data, [rank], item_names, resources)
+        if rank != "full" and rank > state.max_rank:
+            raise ConfigError(
+                f"rank={rank}: this state was prepared for ranks up to {state.max_rank}; prepare with max_rank={rank}"
+            )
+        with state.resources.limit_threads():
+            return self._fit(state, rank, advance, observe).named(state.data.item_names)
+
+    def fit_ranks(
+        self,
+        data: S | TrainingData | Matrix,
+        ranks: Sequence[Rank],
+        *,
+        item_names: Sequence[Any] | NDArray[Any] | None = None,
+        resources: Resources | None = None,
+    ) -> dict[Rank, Model]:
+        """The model of each rank, from data as of `fit`; nested ranks share the whole computation."""
+        for rank in ranks:
+            self.check_rank(rank)
+        state = self._state(data, ranks, item_names, resources)
+        return {rank: self.fit(state, rank) for rank in ranks}
+
+    def _state(self, data: Any, ranks: Sequence[Rank], names: Any, resources: Resources | None) -> S:
+        """`data` itself if it is a state, else a new one for these ranks."""
+        if names is not None and isinstance(data, State | TrainingData):
+            raise ConfigError("item_names: these data have names of their own; give the names to TrainingData")
+        if isinstance(data, State):
+            return cast(S, data)
+        training = data if isinstance(data, TrainingData) else TrainingData(data, item_names=names)
+        return self.prepare(training, largest_rank(ranks), resources)
 
     @abstractmethod
-    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:
-        """The work that all ranks share. `gram` (n, n) is left as it is; `max_rank` = 0 asks for `full` alone."""
-
-    def learn(self, X: csr_array, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Any:  # noqa: ARG002
-        """`factorise`, for who has the interactions X (m, n) at hand as well: some methods can't do without."""
-        return self.factorise(gram, penalty, max_rank)
-
-    def reached(self, state: Any, model: Any) -> Reached | None:  # noqa: ARG002 - of most there is no bound
-        """How near a model came to the bound of the Proposition; None where a method minimises something else."""
-        return None
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> S:
+        """`prepare`, arguments checked."""
 
     @abstractmethod
-    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None) -> Model:
-        """The model of one rank k ≤ max_rank, or of the full-rank limit; `advance` follows the epochs, if any."""
-
-    def full_rank(self, state: Any) -> FullRank | None:  # noqa: ARG002 - for those that have one
-        """The full-rank solution of this method's limit where `state` holds it: for nothing, unlike `at_rank`."""
-        return None
+    def _fit(self, state: S, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
+        """`fit` from a state, arguments checked."""
 
     @abstractmethod
-    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """Estimated peak memory of both steps in bytes, the Gram matrix included, as they would go now; `max_rank` as
-        in `factorise`."""
+    def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
+        """What `prepare` and `fit` of these ranks are expected to take."""
 
-    @abstractmethod
-    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
-        """Estimated time of both steps for these ranks, in products of n×n×n: what a dry run tells."""
-
-    def events_cost(self, users: int, events: int, ranks: Sequence[Rank]) -> float:  # noqa: ARG002 - most need G alone
-        """Estimated seconds that the training data themselves take, beside `cost`."""
-        return 0.0
-
-    @abstractmethod
-    def check(self) -> None:
-        """Raise ConfigError for a setting outside its range."""
+    def require(self, device: Device) -> None:
+        """Raise MissingExtra or ConfigError if this installation or machine lacks what the method needs."""
+        if device != "cpu":
+            raise ConfigError(f"device={device}: {self.name} runs on the CPU; choose device=cpu")
 
     def params(self) -> dict[str, Any]:
-        """What makes two models of the same data differ: every setting but where to search."""
-        return {name: value for name, value in asdict(self).items() if name != "search"}
-
-    def model_size(self, n: int, rank: Rank) -> int:
-        """How many numbers a model is made of."""
-        return n * n if rank == "full" else 2 * n * rank
+        """The options that determine the model, as JSON has them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def check_rank(self, rank: Rank) -> None:
         """Raise ConfigError for a rank that this method does not have."""
         if rank == "full" and self.limit is None:
             raise ConfigError(f"rank=full: {self.name} has low ranks only; choose a whole number, or another method")
+        if rank != "full" and (type(rank) is not int or rank < 1):
+            raise ConfigError(f"rank={rank}: choose a whole number from 1 to the number of items, or full")
 
 
-class ByEpoch(Method):
-    """A method that comes to each rank by epochs of its own, each of which can be looked at."""
-
-    @property
-    def nested(self) -> bool:
-        return False
-
-    @abstractmethod
-    def at_rank(self, state: Any, rank: Rank, advance: Advance | None = None, observe: Observe | None = None) -> Model:
-        """The model of one rank; `advance` follows the epochs, `observe` is shown the model of each."""
+def linear_bytes(data: TrainingData, ranks: Sequence[Rank]) -> int:
+    """Bytes of the linear models of these ranks: U and V (n, k) each, or B (n, n) and d (n,), which is in float64."""
+    n, itemsize = data.n_items, data.dtype.itemsize
+    return sum(n * n * itemsize + 8 * n if rank == "full" else 2 * n * rank * itemsize for rank in ranks)

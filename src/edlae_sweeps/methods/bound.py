@@ -1,15 +1,14 @@
-"""The Proposition's bound, and what comes as near to it as given hidden units allow (Steck & Garcia 2021, Eqs. 1-6).
+"""The Proposition's bound, and the best output layer for given hidden units (Steck & Garcia 2021, Eqs. 1-6).
 
 For X (m, n), any hidden units Z (m, k) of any encoder, and any linear output layer V (n, k), with weights w > 0:
 
     Σ_u w_u‖x_u − z_uVᵀ‖² ≥ Σ_{i>k} σ_i²(dMat(√w)X),   equal for Z = XQ, V = Q, the leading right singular vectors
 
-V at its best is the least-squares solution XᵀdMat(w)Z(ZᵀdMat(w)Z)⁻¹. It all is float64: a ratio to the bound that is
-below 1 would be a refutation, and must not be the rounding of float32.
+The best V is the least-squares solution XᵀdMat(w)Z(ZᵀdMat(w)Z)⁻¹. All of this is in float64: a ratio to the bound below
+1 would refute the Proposition, so it must not come from float32 rounding.
 """
 
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,25 +18,20 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import eigen_workspace, leading_eigenpairs
-from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.objective import inner
+from edlae_sweeps.models.objective import Vector, inner
 
-# Up to this part of the spectrum products with X are cheaper than the whole matrix: on debian, k = 200, 0.6 s and 8 s.
+# Up to this share of the spectrum products with X are cheaper than the whole matrix: on debian, k = 200, 0.6 s and 8 s.
 _SUBSET_FRACTION = 0.1
-# Less than this part of the energy there is, or of the strongest direction, is rounding.
+# A smaller share of the energy, or of the strongest direction, is rounding.
 _DEPENDENT = 1e-13
 
-
-class RowWeights(StrEnum):
-    """Weights of the users in the squared error."""
-
-    none = "none"
-    inverse_activity = "inverse_activity"
+# Weights of the users in the squared error: all alike, or inversely proportional to the number of the user's items.
+RowWeights = Literal["none", "inverse_activity"]
 
 
 def row_weights(kind: RowWeights, X: csr_array) -> Vector:
-    """w (m,) of mean 1: all equal, or w_u in proportion to 1/(number of items of user u), as 1 where there is none."""
-    if kind == RowWeights.none:
+    """w (m,) of mean 1: all equal, or w_u ∝ 1/(number of items of user u), with 1 item assumed if there is none."""
+    if kind == "none":
         return np.ones(X.shape[0])
     w = 1 / np.maximum(1, np.diff(X.indptr))
     return np.asarray(w / w.mean())
@@ -63,12 +57,12 @@ def leading_directions(X: csr_array, w: Vector, k: int) -> tuple[Vector, NDArray
         return pairs.values, pairs.vectors
     across = rooted.T.tocsr()
     operator = LinearOperator((n, n), matvec=lambda x: across @ (rooted @ x), dtype=np.float64)
-    # A start that does not depend on chance, and has a part of every direction.
+    # A fixed start with a component in every direction.
     try:
         values, vectors = eigsh(operator, k=k, v0=np.random.default_rng(0).standard_normal(n))
     except ArpackError as error:
         raise SolverError(
-            f"the leading singular vectors of X can't be found: {error}; choose a smaller rank"
+            f"the leading singular vectors of X did not converge: {error}; choose a smaller rank"
         ) from error
     order = np.argsort(-values)
     return values[order], vectors[:, order]
@@ -78,16 +72,16 @@ def bounds(X: csr_array, w: Vector, k: int) -> tuple[NDArray[np.float64], Vector
     """Q (n, k), and the bound Σ_{i>j} σ_i² (k,) of each rank j = 1..k."""
     values, Q = leading_directions(X, w, k)
     total = energy(X, w)
-    found = total - np.cumsum(values)
-    # What is left of all but nothing is rounding, of either sign.
-    found[found < _DEPENDENT * total] = 0
-    return Q, found
+    tails = total - np.cumsum(values)
+    # A tail this small is rounding, of either sign.
+    tails[tails < _DEPENDENT * total] = 0
+    return Q, tails
 
 
 def bounds_bytes(n: int, k: int) -> int:
-    """Estimated bytes that `bounds` takes at most for X with n columns, X itself not counted."""
+    """Estimated peak memory of `bounds` in bytes for X with n columns, without X itself."""
     if k > _SUBSET_FRACTION * n:
-        # G sparse, at worst with an index for each number, as it becomes dense; then its eigenpairs.
+        # G sparse, at worst with an index for each number, while it becomes dense; then its eigenpairs.
         return 8 * n * n + max(12 * n * n, eigen_workspace(n, k, 8, 0.0))
     return 8 * n * (2 * (2 * k + 1) + k)
 
@@ -95,7 +89,7 @@ def bounds_bytes(n: int, k: int) -> int:
 def output_layer(ZtZ: NDArray[np.float64], XtZ: NDArray[np.float64]) -> NDArray[np.float64]:
     """V (n, k), the least-squares solution XtZ·ZtZ⁺, from ZᵀdMat(w)Z (k, k) and XᵀdMat(w)Z (n, k).
 
-    Units that are always zero, or depend on others, get no weight of their own.
+    Units that are always zero or linearly dependent get no weight of their own.
     """
     scale = np.sqrt(ZtZ.diagonal())
     scale = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
@@ -107,7 +101,7 @@ def output_layer(ZtZ: NDArray[np.float64], XtZ: NDArray[np.float64]) -> NDArray[
 
 
 def squared_error(total: float, ZtZ: NDArray[np.float64], XtZ: NDArray[np.float64], V: NDArray[np.float64]) -> float:
-    """‖X‖² − 2⟨XᵀZ, V⟩ + ⟨ZᵀZ, VᵀV⟩ for any V (n, k), `total` = ‖X‖²; each with the weights of the rows, if any."""
+    """‖X‖² − 2⟨XᵀZ, V⟩ + ⟨ZᵀZ, VᵀV⟩ for any V (n, k), with `total` = ‖X‖²; rows weighted in all three or none."""
     return total - 2 * inner(XtZ, V) + inner(ZtZ, V.T @ V)
 
 

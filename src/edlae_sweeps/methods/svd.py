@@ -1,91 +1,114 @@
 """The linear autoencoder without regularisation: the bound of the Proposition."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from typing_extensions import override
 
+from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
-from edlae_sweeps.methods.base import Advance, LowRank, Method, Rank, Reached, Solved, Vector, low_ranks
+from edlae_sweeps.methods.base import (
+    Estimate,
+    Look,
+    Method,
+    Observe,
+    Rank,
+    State,
+    largest_rank,
+    linear_bytes,
+    low_ranks,
+)
 from edlae_sweeps.methods.bound import RowWeights, row_weights, weighted_gram
-from edlae_sweeps.methods.family import check_tolerance
-from edlae_sweeps.methods.objective import pair_fit
+from edlae_sweeps.methods.shared import EigenOptions
+from edlae_sweeps.models import LowRank, Model, Solved
+from edlae_sweeps.resources import Resources
 
 
-@dataclass(frozen=True)
-class Directions:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SvdState(State):
     """dMat(w)-weighted G (n, n), its leading eigenvalues θ (max_rank,), and their eigenvectors as a model."""
 
-    gram: NDArray[Any]
+    weighted: NDArray[Any]
     values: NDArray[Any]
     model: LowRank
 
+    def training_metrics(self, model: Model) -> Mapping[str, float]:
+        """Also `bound`, the least squared error of the rank from the eigenvalues, and `ratio`, the error over it.
 
-@dataclass
-class Svd(Method):
+        With row weights both are those of the weighted error.
+        """
+        metrics = super().training_metrics(model)
+        same = self.weighted is self.data.gram
+        weighted = metrics if same else model.training_metrics(self.weighted, self.penalty)
+        rank = model.size // (2 * model.n_items)
+        total = np.sum(self.weighted.diagonal(), dtype=np.float64)
+        bound = max(0.0, float(total - np.sum(self.values[:rank], dtype=np.float64)))
+        # The bound is 0 if k is the rank of X: there is nothing to compare with.
+        ratio = {"ratio": weighted["squared_error"] / bound} if bound > 0 else {}
+        return {**metrics, "bound": bound, **ratio}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Svd(EigenOptions, Method[SvdState]):
     """The minimiser of ‖X − XUVᵀ‖² over U, V (n, k): U = V = eig_k(G), the leading right singular vectors of X.
 
     Its squared error, Σ_{i>k} σ_i²(X), is the least that any autoencoder with a linear output layer of k inputs can
-    reach (Eqs. 5, 23). There is no full rank: that is the identity. With weights w of rows the error is that of
-    dMat(√w)X, and so are G, the singular vectors and the bound.
+    reach (Eqs. 5, 23). With weights w of rows the error is that of dMat(√w)X, and so are G, the singular vectors and
+    the bound. There is no full rank: it would be the identity.
+
+    eig_tol      share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    row_weights  none: all users weigh the same; inverse_activity: 1 / number of the user's items
     """
 
     name: ClassVar[str] = "svd"
     limit: ClassVar[None] = None
+    look: ClassVar[Look] = Look(
+        "SVD, the bound", {"color": "0.45", "linestyle": (0, (1, 1)), "marker": "x"}, role="bound"
+    )
 
-    eig_tol: float
-    row_weights: RowWeights
-
-    def check(self) -> None:
-        check_tolerance(self.eig_tol)
+    row_weights: RowWeights = "none"
 
     def check_rank(self, rank: Rank) -> None:
         if rank == "full":
             raise ConfigError(
                 "rank=full: svd at full rank is the identity; choose a whole number, or method=unconstrained"
             )
+        super().check_rank(rank)
 
-    def penalty(self, gram: NDArray[Any]) -> Vector:
-        return np.zeros(len(gram))
-
-    def learn(self, X: csr_array, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Directions:  # noqa: ARG002
-        if self.row_weights == RowWeights.none:
-            return self._directions(gram, max_rank)
-        return self._directions(weighted_gram(X, row_weights(self.row_weights, X), gram.dtype), max_rank)
-
-    def factorise(self, gram: NDArray[Any], penalty: Vector, max_rank: int) -> Directions:  # noqa: ARG002 - it has none
-        if self.row_weights != RowWeights.none:
-            raise ConfigError(f"method.row_weights={self.row_weights}: G does not tell users apart; call learn with X")
-        return self._directions(gram, max_rank)
-
-    def _directions(self, gram: NDArray[Any], max_rank: int) -> Directions:
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> SvdState:
+        if max_rank == 0:
+            self.check_rank("full")
+        gram = data.gram
+        if self.row_weights != "none":
+            gram = weighted_gram(data.X, row_weights(self.row_weights, data.X), data.dtype)
         pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
-        return Directions(gram, pairs.values, LowRank(pairs.vectors, pairs.vectors, solved=Solved.by(pairs)))
+        return SvdState(
+            data=data,
+            penalty=np.zeros(data.n_items),
+            max_rank=max_rank,
+            resources=resources,
+            weighted=gram,
+            values=pairs.values,
+            model=LowRank(pairs.vectors, pairs.vectors, record=Solved.by(pairs)),
+        )
 
-    def at_rank(self, state: Directions, rank: Rank, advance: Advance | None = None) -> LowRank:  # noqa: ARG002
-        self.check_rank(rank)
-        return state.model.cut(low_ranks([rank])[0])
+    @override
+    def _fit(self, state: SvdState, rank: Rank, advance: Advance | None, observe: Observe | None) -> LowRank:
+        (k,) = low_ranks([rank])
+        return state.model.cut(k)
 
-    def reached(self, state: Directions, model: LowRank) -> Reached:
-        """Of the weighted error, each by its own way: from G and V, and from the eigenvalues."""
-        g = state.gram.diagonal()
-        fit = pair_fit(g, np.zeros(len(g)), model.U, model.V, state.gram @ model.U)
-        kept = state.values[: model.V.shape[1]]
-        left = float(np.sum(g, dtype=np.float64) - np.sum(kept, dtype=np.float64))
-        return Reached(fit.squared_error, max(0.0, left))
-
-    def cost(self, n: int, ranks: Sequence[Rank]) -> float:
-        return eigen_products(n, max(low_ranks(ranks)), self.eig_tol)
-
-    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """G; where rows have weights their G, which is sparse in float64 (at worst 12 bytes an entry), then dense; and
+    @override
+    def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
+        """Memory: G; with row weights their G, first sparse in float64 (at worst 12 bytes an entry), then dense; and
         for the eigenpairs the copy that LAPACK overwrites.
         """
-        size, weighted = n * n * itemsize, self.row_weights != RowWeights.none
-        copy = 0 if uses_blocks(n, max_rank, self.eig_tol, itemsize) else size
-        solving = copy + eigen_workspace(n, max_rank, itemsize, self.eig_tol) + size * weighted
-        return size + max(solving, n * n * (12 + 8) * weighted)
+        n, k, itemsize = data.n_items, largest_rank(ranks), data.dtype.itemsize
+        size, weighted = n * n * itemsize, self.row_weights != "none"
+        copy = 0 if uses_blocks(n, k, self.eig_tol, itemsize) else size
+        solving = copy + eigen_workspace(n, k, itemsize, self.eig_tol) + size * weighted
+        peak = size + max(solving, n * n * (12 + 8) * weighted)
+        return Estimate(eigen_products(n, k, self.eig_tol), 0.0, peak, linear_bytes(data, ranks))

@@ -6,23 +6,29 @@ from typing import ClassVar
 import numpy as np
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.family import Family
+from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.methods.closed.family import Family
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Relaxed(Family):
     """The ridge objective ‖X − XB‖² + ‖Λ^½B‖² subject to diag B ≤ ξ, then its best approximation of rank k.
 
         B = I − C·dMat(max(Λ, (1−ξ) ⊘ diag C));  V = eig_k(BᵀAB);  U = BV
 
-    ξ = 0 is EDLAE (`closed`), ξ = 1 ridge (`unconstrained`). `rank=full` is RDLAE, or RLAE without dropout.
+    l2       λ ≥ 0
+    dropout  p, at least 0 and below 1
+    eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    xi       ξ, from 0, EDLAE (`closed`), to 1, ridge (`unconstrained`)
+
+    `rank=full` is RDLAE, or RLAE without dropout.
     """
 
     name: ClassVar[str] = "relaxed"
     limit: ClassVar[str] = "relaxed"
+    look: ClassVar[Look] = Look("relaxed diagonal", {"color": "darkorange", "linestyle": "-.", "marker": "v"})
 
-    xi: float
+    xi: float = 0.1
 
     def check(self) -> None:
         super().check()

@@ -1,35 +1,38 @@
-"""Descending towards the bound of the Proposition: epochs, the exact output layer after each, and when to stop."""
+"""Descent towards the bound of the Proposition: epochs, the exact output layer after each, and when to stop."""
 
 import logging
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.datasets import Advance
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.methods.base import Advance, Ended, Observe, Vector
+from edlae_sweeps.methods.base import Observe, Vector
 from edlae_sweeps.methods.bound import energy, output_layer, squared_error
-from edlae_sweeps.methods.network import Encoder, Network, Training
+from edlae_sweeps.models import Encoder, Ended, Network, Trials
 
 _log = logging.getLogger(__name__)
-# Rows of X whose hidden units are at hand at a time.
+# Rows of X whose hidden units are in memory at a time.
 ROWS = 4096
-# A plateau takes the learning rate down by this factor, and the training ends below this part of the first rate.
+# A plateau lowers the learning rate by this factor; training ends below this fraction of the first rate.
 _DECAY, _LAST_RATE = 0.3, 0.01
 
 
 class Trained(Protocol):
-    """What takes the steps: an encoder and an output layer on their way."""
+    """Takes the steps of training an encoder and an output layer."""
 
     def epoch(self, rate: float) -> None:
         """One pass over the users at a learning rate."""
 
     def encoder(self) -> Encoder:
-        """The encoder as it is now, a copy."""
+        """A copy of the encoder."""
 
     def set_output(self, V: NDArray[Any]) -> None:
         """Replace the output layer."""
@@ -37,7 +40,7 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Fit:
-    """The best output layer V (n, k) of given hidden units, and the squared error with weights of rows and without."""
+    """The best output layer V (n, k) for given hidden units, and the squared error with row weights and without."""
 
     V: NDArray[Any]
     loss: float
@@ -45,9 +48,9 @@ class Fit:
 
 
 class Plateau:
-    """A learning rate that falls where the error has not fallen by a part `tolerance` within `patience` epochs.
+    """A learning rate that falls if the error has not fallen by the fraction `tolerance` within `patience` epochs.
 
-    The start does not count: from the bound itself the first steps lead away, and what follows is the trial.
+    The start does not count: from the bound the first steps lead away, and the trial is what follows.
     """
 
     def __init__(self, rate: float, patience: int, tolerance: float) -> None:
@@ -57,7 +60,7 @@ class Plateau:
         self._best, self._idle = math.inf, 0
 
     def over(self, error: float) -> bool:
-        """Take the error of an epoch; whether the rate would fall below its last value."""
+        """Record the error of an epoch; True if the rate would fall below its last value."""
         self._idle = 0 if error < self._best * (1 - self._tolerance) else self._idle + 1
         self._best = min(self._best, error)
         if self._idle < self._patience:
@@ -77,17 +80,16 @@ def descend(
     advance: Advance | None,
     observe: Observe | None,
 ) -> Network:
-    """Epoch after epoch until the plateau is over, or the last; the best by exact (weighted) error is kept.
+    """Run epochs until the last plateau or the last epoch, and keep the best by exact (weighted) error.
 
-    The start is one of them, epoch 0. Raises SolverError where its hidden units are not finite.
+    The start counts as epoch 0. Raises SolverError if its hidden units are not finite.
     """
-    began, beside = time.perf_counter(), 0.0
     encoder = trained.encoder()
     fit = fit_output(encoder, X, w)
     if fit is None:
         raise SolverError("the hidden units of the network are not finite at its start; choose fewer layers")
-    start, best, kept = fit.loss, (encoder, fit), 0
-    errors: list[tuple[float, float, float]] = []
+    clock = _Clock()
+    fits, seconds, best, kept = [fit], [], Network(encoder, fit.V), 0
     ended: Ended = "epochs"
     for epoch in range(1, epochs + 1):
         trained.set_output(fit.V)
@@ -96,30 +98,46 @@ def descend(
         fit = fit_output(encoder, X, w)
         if fit is None:
             ended = "diverged"
-            _log.warning("the network diverged in epoch %d: the best before it, that of epoch %d, is kept", epoch, kept)
+            _log.warning("the network diverged in epoch %d: keeping epoch %d, the best before it", epoch, kept)
             break
-        errors.append((fit.loss, fit.squared_error, time.perf_counter() - began - beside))
-        if fit.loss < best[1].loss:
-            best, kept = (encoder, fit), epoch
-        look = time.perf_counter()
+        fits.append(fit)
+        seconds.append(clock.elapsed())
+        network = Network(encoder, fit.V)
+        if fit.loss < fits[kept].loss:
+            best, kept = network, epoch
         if observe is not None:
-            observe(Network(encoder, fit.V, fit.loss, fit.squared_error, None))
-        beside += time.perf_counter() - look
+            with clock.paused():
+                observe(network)
         if advance is not None:
             advance(epoch, epochs)
         if plateau.over(fit.loss):
             ended = "converged"
             break
-    losses, squared_errors, seconds = zip(*errors, strict=True) if errors else ((), (), ())
-    history = Training(start, losses, squared_errors, bound, seconds, kept, ended)
-    return Network(best[0], best[1].V, best[1].loss, best[1].squared_error, history)
+    losses, squared_errors = tuple(fit.loss for fit in fits), tuple(fit.squared_error for fit in fits)
+    return replace(best, record=Trials(losses, squared_errors, bound, tuple(seconds), kept, ended))
+
+
+class _Clock:
+    """Seconds since it was made, without its pauses."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self._start
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        pause = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - pause
 
 
 def fit_output(encoder: Encoder, X: csr_array, w: Vector) -> Fit | None:
-    """The least-squares V of the hidden units Z = f(X), and its errors, accumulated in float64; None if not finite."""
+    """The least-squares V for the hidden units Z = f(X), and its errors, accumulated in float64; None if not finite."""
     n, plain = X.shape[1], bool((w == 1).all())
     k = encoder.layers[-1].W.shape[1]
-    # With weights, and without where that is another.
+    # With row weights, and without them if they differ.
     ZtZ = np.zeros((1 if plain else 2, k, k))
     XtZ = np.zeros((len(ZtZ), n, k))
     for start in range(0, X.shape[0], ROWS):
@@ -133,7 +151,7 @@ def fit_output(encoder: Encoder, X: csr_array, w: Vector) -> Fit | None:
             weighted = weights[:, None] * Z
             ZtZ[index] += Z.T @ weighted
             XtZ[index] += part.T @ weighted
-    # What is stored and scored with: the error is that of this one.
+    # The error is that of the V in the type of X, which the model keeps.
     V = output_layer(ZtZ[0], XtZ[0]).astype(X.dtype)
     wide = V.astype(np.float64)
     totals = (energy(X, w), energy(X, np.ones(len(w))))

@@ -10,32 +10,44 @@ from scipy.linalg import eigh
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import solve_spd
-from edlae_sweeps.methods.base import FullRank, Rank, Vector
-from edlae_sweeps.methods.full_rank import Problem, apply_inverse
-from edlae_sweeps.methods.iteration import Iterate, Iterative
-from edlae_sweeps.methods.objective import pair_fit, row_sums
+from edlae_sweeps.methods.base import Look, Rank, Vector
+from edlae_sweeps.methods.closed.inverse import apply_inverse
+from edlae_sweeps.methods.iterative.edlae import EdlaeState, FromEdlae
+from edlae_sweeps.methods.iterative.epochs import Iterate
+from edlae_sweeps.models import FullRank
+from edlae_sweeps.models.objective import pair_fit, row_sums
 
 
-@dataclass
-class ZeroDiag(Iterative):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ZeroDiag(FromEdlae):
     """Minimises ‖X − XUVᵀ‖² + ‖Λ^½UVᵀ‖² over U, V (n, k) subject to diag(UVᵀ) = 0. An epoch is
 
         Q ← an orthonormal basis of V;  (C∘QQᵀ)g = diag(QQᵀ);  U ← Q − C(g∘Q)      the best U for V
         S ← U(UᵀAU)⁻¹;  V ← GS − η∘S,  η = diag(UVᵀ) ⊘ diag(USᵀ)                   the best V for U
 
-    in one n×n work array, which QQᵀ, C∘QQᵀ and its Cholesky factor share: n³/3 flops, two products of n×n by n×k, and
-    n²k for QQᵀ. An item never seen drops out: Q_j = 0 leaves g_j = 0, U_j = 0 leaves η_j = 0. The published model has
-    `dropout` 0. Rank 1 has no solution but U = 0.
+    One n×n work array serves QQᵀ, C∘QQᵀ and its Cholesky factor: n³/3 flops, two products of n×n by n×k, and n²k for
+    QQᵀ. An item that was never seen drops out: Q_j = 0 leaves g_j = 0, U_j = 0 leaves η_j = 0. Rank 1 has no solution
+    but U = 0.
+
+    l2         λ ≥ 0
+    dropout    p, at least 0 and below 1; the published model has 0
+    epochs     at most; the best iterate is kept
+    tolerance  stop when the objective changes by no more than this, relative to itself
+    seed       of the random start
     """
 
     name: ClassVar[str] = "zero_diag"
+    look: ClassVar[Look] = Look("zero diagonal", {"color": "green", "linestyle": "-", "marker": "^"}, in_paper=True)
+
+    dropout: float = 0.0
 
     def check_rank(self, rank: Rank) -> None:
+        super().check_rank(rank)
         if rank == 1:
             raise ConfigError("rank=1: with a zero diagonal the only model of rank 1 is zero; choose 2 or more")
 
-    def iterates(self, state: Problem, k: int) -> Iterator[Iterate]:
-        gram, penalty, g = state.gram, state.penalty, state.gram.diagonal().astype(np.float64)
+    def iterates(self, state: EdlaeState, k: int) -> Iterator[Iterate]:
+        gram, penalty, g = state.data.gram, state.penalty, state.data.item_counts
         weights = penalty.astype(gram.dtype)[:, None]
         work = np.empty_like(gram)
         V = self.start(len(g), k, gram.dtype)
@@ -50,21 +62,20 @@ class ZeroDiag(Iterative):
             wanted, scale = row_sums(U, V), row_sums(U, S)
             eta = np.divide(wanted, scale, out=np.zeros_like(scale), where=scale > 0)
             V -= eta.astype(V.dtype)[:, None] * S
-            yield U, V, pair_fit(g, penalty, U, V, GU)
+            yield Iterate(U, V, pair_fit(g, penalty, U, V, GU))
 
     def epoch_products(self, n: int, k: int) -> float:
         return 0.3 + 6 * k / n
 
-    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
+    def peak_bytes(self, n: int, k: int, itemsize: int) -> int:
         """G, B, the work array; n×k: Q, U, GU, S, V and the best U, V; and k×k, with its factors in float64."""
-        k = max_rank
         return (3 * n * n + 7 * n * k + 2 * k * k) * itemsize + 8 * (2 * n * k + 2 * k * k)
 
 
 def _multiplier(full: FullRank, Q: NDArray[Any], work: NDArray[Any]) -> Vector:
     """The solution g (n,) of (C∘K)g = diag K, K = QQᵀ, with C = (I − B)·dMat(1 ⊘ d); `work` (n, n) is overwritten.
 
-    C∘K is positive definite where every K_jj > 0 (Schur's product theorem); other items have g_j = 0.
+    C∘K is positive definite if every K_jj > 0 (Schur's product theorem); items with K_jj = 0 have g_j = 0.
     """
     K = np.matmul(Q, Q.T, out=work)
     diag_K = row_sums(Q, Q)

@@ -1,4 +1,4 @@
-"""The stochastic training of emphasised denoising, with PyTorch; imported when it is fitted, not before."""
+"""The stochastic training of emphasised denoising, with PyTorch; imported only to fit."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,26 +8,26 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps.methods.extra import Device
-from edlae_sweeps.methods.gradient import batches, place, rows_product
+from edlae_sweeps.methods.neural.gradient import batches, place, rows_product
+from edlae_sweeps.resources import Resources
 
-# Of the random start: small, as that of any factorisation, but not so small that Adam has first to find its size.
+# Scale of the random start: small, as for any factorisation, but not so small that Adam must first grow it.
 _START = 0.03
 
 
 class Denoiser:
-    """U, V (n, k) on their way, from noise."""
+    """U, V (n, k) in training, from a random start."""
 
-    def __init__(self, X: csr_array, k: int, dropout: float, batch: int, seed: int, device: Device) -> None:
+    def __init__(self, X: csr_array, k: int, dropout: float, batch: int, seed: int, resources: Resources) -> None:
         self._X, self._p, self._batch = X, dropout, batch
-        self._device = place(device)
+        self._device = place(resources)
         self._random = np.random.default_rng(seed)
         start = _START * self._random.standard_normal((2, X.shape[1], k)).astype(X.dtype)
         self.U, self.V = (torch.tensor(part, device=self._device, requires_grad=True) for part in start)
         self._adam = torch.optim.Adam([self.U, self.V], weight_decay=0, fused=True)
 
     def parts(self) -> list[float]:
-        """Where each batch of an epoch begins, as a part of it."""
+        """Where each batch begins, as a fraction of the epoch."""
         return [rows.start / self._X.shape[0] for rows in batches(self._X.shape[0], self._batch)]
 
     def epoch(self, rates: Sequence[float]) -> None:
@@ -47,9 +47,8 @@ class Denoiser:
     def loss(self, X: csr_array) -> torch.Tensor:
         """The loss of rows X (b, n) under masks δ drawn anew: Σ (x − s)² over the dropped entries, s = x̃UVᵀ.
 
-        Of the zeros of X all but the mask is known: an entry (u, j) with x_uj = 0 is dropped independently of x̃, and
-        enters as p·s_uj², its expectation. So only masks of the non-zeros are drawn, nothing of size b×n is needed, and
-        the gradient has the same mean and less variance:
+        A zero of X is dropped independently of x̃, so it enters with its expectation p·s_uj². Only masks of the
+        non-zeros are drawn: nothing of size b×n is needed, and the gradient has the same mean and less variance.
 
             Σ_{x≠0, dropped}(x − s)² + p·(Σ_u z_uVᵀVz_uᵀ − Σ_{x≠0} s²),   z = x̃U
         """

@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 from scipy.linalg import qr
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.full_rank import Problem, apply_inverse
-from edlae_sweeps.methods.iteration import Iterate, Iterative
-from edlae_sweeps.methods.objective import pair_fit, row_sums
+from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.methods.closed.inverse import apply_inverse
+from edlae_sweeps.methods.iterative.edlae import EdlaeState, FromEdlae
+from edlae_sweeps.methods.iterative.epochs import Iterate
+from edlae_sweeps.models.objective import pair_fit, row_sums
+from edlae_sweeps.options import Options
 
 
-@dataclass
-class AdmmSettings(Iterative):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class AdmmOptions(Options):
     """What both ways of computing the iterates share: ω, and the update of β and γ."""
 
-    omega: float
+    omega: float = 500.0
 
     def check(self) -> None:
         super().check()
@@ -39,8 +41,8 @@ class AdmmSettings(Iterative):
         return beta, gamma + diag_W - beta
 
 
-@dataclass
-class Admm(AdmmSettings):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Admm(AdmmOptions, FromEdlae):
     """Minimises Eq. 7 over U, V (n, k), with a copy β of diag(UVᵀ), its multiplier γ, and Ω = Λ + ωI. An epoch is
 
         V ← qr((1+β)∘(GU) + Ω(β−γ)∘U)
@@ -48,17 +50,27 @@ class Admm(AdmmSettings):
         β ← max(0, (diag(GUVᵀ) − diag G + Ω(diag(UVᵀ) + γ)) / (diag G + ω))
         γ ← γ + diag(UVᵀ) − β
 
-    which is the published update in an orthonormal basis of V. Neither UVᵀ nor any other n×n array is formed:
-    diag(GUVᵀ) is the row sum of (GU)∘V, and GU serves the next epoch. An epoch is three products of n×n by n×k (6n²k
-    flops; the start takes a fourth) and O(nk²) for the basis and the objective.
+    This is the published update in an orthonormal basis of V. It forms neither UVᵀ nor any other n×n array:
+    diag(GUVᵀ) is the row sum of (GU)∘V, and the next epoch uses the same GU. An epoch takes three products of n×n by
+    n×k (6n²k flops; the start takes a fourth) and O(nk²) for the basis and the objective.
 
-    Where it converges it does so slowly, and it nearly always diverges in the end: the best iterate is kept.
+    l2         λ ≥ 0
+    dropout    p, at least 0 and below 1
+    omega      ω > 0, the weight of β
+    epochs     at most; nearly every setting diverges in the end, so the best iterate is kept
+    tolerance  stop when the objective changes by no more than this, relative to itself
+    seed       of the random start
     """
 
     name: ClassVar[str] = "admm"
+    look: ClassVar[Look] = Look(
+        "ADMM", {"color": "black", "linestyle": "-", "marker": "o"}, in_paper=True, by_epoch=True
+    )
 
-    def iterates(self, state: Problem, k: int) -> Iterator[Iterate]:
-        gram, penalty, g = state.gram, state.penalty, state.gram.diagonal().astype(np.float64)
+    l2: float = 400.0
+
+    def iterates(self, state: EdlaeState, k: int) -> Iterator[Iterate]:
+        gram, penalty, g = state.data.gram, state.penalty, state.data.item_counts
         dtype = gram.dtype
         beta, gamma = np.zeros(len(g)), np.zeros(len(g))
         U = self.start(len(g), k, dtype)
@@ -69,12 +81,12 @@ class Admm(AdmmSettings):
             U = apply_inverse(state.full, gram @ (grow * V) + pull * V)
             GU = gram @ U
             beta, gamma = self.update(row_sums(GU, V), row_sums(U, V), gamma, g, penalty)
-            yield U, V, pair_fit(g, penalty, U, V, GU)
+            yield Iterate(U, V, pair_fit(g, penalty, U, V, GU))
 
     def epoch_products(self, n: int, k: int) -> float:
-        # Both matrices are read in full whatever the rank, and the basis costs half as much again as the products.
+        # Both matrices are read in full whatever the rank; the basis costs half as much as the products.
         return 0.05 + 5 * k / n
 
-    def peak_bytes(self, n: int, max_rank: int, itemsize: int) -> int:
-        """G, B; n×k: U, V, GU, the best U, V, and two of the product in hand; and k×k of the objective."""
-        return (2 * n * n + 7 * n * max_rank + 3 * max_rank**2) * itemsize
+    def peak_bytes(self, n: int, k: int, itemsize: int) -> int:
+        """G, B; n×k: U, V, GU, the best U, V, and two temporaries; and k×k of the objective."""
+        return (2 * n * n + 7 * n * k + 3 * k**2) * itemsize

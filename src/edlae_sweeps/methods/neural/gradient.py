@@ -1,54 +1,56 @@
-"""Training by gradients, with PyTorch; imported when such a method is fitted, not before."""
+"""Training of deep autoencoders, with PyTorch; imported only to fit."""
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps import machine
 from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.extra import Device
-from edlae_sweeps.methods.network import FUNCTIONS, Activation, Encoder, Layer
+from edlae_sweeps.models.network import FUNCTIONS, Encoder, Layer
+from edlae_sweeps.resources import Resources
+
+if TYPE_CHECKING:
+    from edlae_sweeps.methods.neural.deep import Deep
 
 _ACTIVATIONS = {
-    Activation.relu: torch.relu,
-    Activation.tanh: torch.tanh,
-    Activation.gelu: torch.nn.functional.gelu,
-    Activation.selu: torch.nn.functional.selu,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": torch.nn.functional.gelu,
+    "selu": torch.nn.functional.selu,
 }
 _EPSILON = 1e-5
 
 
-def place(kind: Device) -> torch.device:
-    """The device to compute on; a processor with as many threads as linear algebra has now (`threads=`)."""
-    torch.set_num_threads(machine.blas_name_and_threads()[1])
-    return torch.device(kind.value)
+def place(resources: Resources) -> torch.device:
+    """The device to compute on. Sets PyTorch's threads, for the whole process."""
+    torch.set_num_threads(resources.threads)
+    return torch.device(resources.device)
 
 
 def rows_product(X: csr_array, W: torch.Tensor) -> torch.Tensor:
     """XW (b, h) of sparse rows X (b, n), with a gradient for W (n, h).
 
-    Sums of rows of W: on debian (n = 5,418, 500 users of 10 items, h = 400, two cores) 1.3 ms with its gradient, and
-    25 ms where X is made dense first.
+    It sums rows of W: on debian (n = 5,418, 500 users of 10 items, h = 400, two cores) 1.3 ms with its gradient; 25 ms
+    if X is made dense first.
     """
     indices, offsets, values = (torch.from_numpy(part).to(W.device) for part in (X.indices, X.indptr[:-1], X.data))
     return torch.nn.functional.embedding_bag(indices, W, offsets, mode="sum", per_sample_weights=values)
 
 
 def batches(users: int, size: int) -> list[slice]:
-    """Slices of nearly equal length that cover all users; none is shorter than `size` where there are that many."""
+    """Slices of nearly equal length that cover all users, none shorter than `size` if there are that many users."""
     ends = np.linspace(0, users, max(1, users // size) + 1).astype(int).tolist()
     return [slice(low, high) for low, high in itertools.pairwise(ends)]
 
 
 class Normaliser:
-    """Batch norm of one layer: γ(a − μ)/√(σ² + ε) + β, with μ, σ² of the batch in training, and running ones after."""
+    """Batch norm of one layer: γ(a − μ)/√(σ² + ε) + β, with the batch's μ, σ² in training and running ones after."""
 
     def __init__(self, a: NDArray[Any], device: torch.device) -> None:
-        """Of a layer whose inputs are a (m, h) now: it starts as the identity."""
+        """Starts as the identity for the inputs a (m, h) of the layer."""
         mean, variance = a.mean(axis=0), a.var(axis=0)
         self.mean, self.variance = (torch.from_numpy(part).to(device) for part in (mean, variance))
         self.gamma = torch.sqrt(self.variance + _EPSILON).requires_grad_()
@@ -60,24 +62,24 @@ class Normaliser:
         )
 
     def folded(self, W: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """W, b of the layer that does both in one, with the running μ and σ²."""
+        """W, b of one layer that does both, with the running μ and σ²."""
         scale = self.gamma / torch.sqrt(self.variance + _EPSILON)
         return W * scale, (b - self.mean) * scale + self.beta
 
 
 class Trainer:
-    """An encoder and an output layer V (n, k) on their way; `settings` are those of `Deep`."""
+    """An encoder and an output layer V (n, k) in training, with the options of `Deep`."""
 
-    def __init__(self, settings: Any, start: Encoder, k: int, X: csr_array, w: Vector) -> None:
-        self._start, self._X, self._w, self._batch = start, X, w.astype(X.dtype), settings.batch
-        self._device = place(settings.device)
-        self._random = np.random.default_rng([settings.seed, 1])
+    def __init__(self, options: "Deep", start: Encoder, k: int, X: csr_array, w: Vector, resources: Resources) -> None:
+        self._start, self._X, self._w, self._batch = start, X, w.astype(X.dtype), options.batch
+        self._device = place(resources)
+        self._random = np.random.default_rng([options.seed, 1])
         self._layers = [[self._parameter(layer.W), self._parameter(layer.b)] for layer in start.layers]
         self._V = self._parameter(np.zeros((X.shape[1], k), dtype=X.dtype))
-        self._norms = self._normalisers() if settings.batch_norm else []
+        self._norms = self._normalisers() if options.batch_norm else []
         parameters = [*(part for layer in self._layers for part in layer), self._V]
         parameters += [part for norm in self._norms for part in (norm.gamma, norm.beta)]
-        self._adam = torch.optim.Adam(parameters, lr=settings.learning_rate, weight_decay=0, fused=True)
+        self._adam = torch.optim.Adam(parameters, lr=options.learning_rate, weight_decay=0, fused=True)
 
     def epoch(self, rate: float) -> None:
         """One pass over the users, in a new order."""
@@ -91,14 +93,14 @@ class Trainer:
             self._adam.step()
 
     def encoder(self) -> Encoder:
-        """The encoder as it is now, batch norm folded into its weights."""
+        """A copy of the encoder, with batch norm folded into its weights."""
         with torch.no_grad():
             layers = [list(layer) for layer in self._layers]
             for index, norm in enumerate(self._norms):
                 layers[index] = list(norm.folded(*layers[index]))
-            # A copy: the next epoch changes these in place.
-            found = [Layer(*(part.to("cpu", copy=True).numpy() for part in layer)) for layer in layers]
-        return Encoder(found, self._start.activation, self._start.last_linear)
+            # A copy, since the next epoch changes these in place.
+            folded = [Layer(*(part.to("cpu", copy=True).numpy() for part in layer)) for layer in layers]
+        return Encoder(folded, self._start.activation, self._start.last_linear)
 
     def set_output(self, V: NDArray[Any]) -> None:
         """Replace the output layer."""
@@ -106,7 +108,7 @@ class Trainer:
             self._V.copy_(torch.from_numpy(V))
 
     def _loss(self, X: csr_array, w: torch.Tensor) -> torch.Tensor:
-        """Σ_u w_u‖x_u − z_uVᵀ‖² ÷ users, less the ‖x_u‖², which have no gradient:
+        """Σ_u w_u‖x_u − z_uVᵀ‖² ÷ users, without the ‖x_u‖², which have no gradient:
 
         ⟨ZᵀdMat(w)Z, VᵀV⟩ − 2⟨XV, dMat(w)Z⟩. Neither X nor the scores (b, n) are ever dense.
         """
@@ -124,7 +126,7 @@ class Trainer:
         return Z if self._start.last_linear else function(Z)
 
     def _normalisers(self) -> list[Normaliser]:
-        """Batch norm of every layer but the last, from what passes through the start."""
+        """Batch norm of every layer but the last, from the activations of the start."""
         norms, function = [], FUNCTIONS[self._start.activation]
         Z: Any = self._X
         for layer in self._start.layers[:-1]:

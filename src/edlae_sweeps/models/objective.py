@@ -1,4 +1,4 @@
-"""How well a model fits its training data, from the Gram matrix: X itself is not touched again.
+"""How well a linear model fits its training data, from the Gram matrix G = XᵀX alone.
 
 With W = UVᵀ (or B), β = diag W, g = diag G, A = G + Λ (paper: Eq. 7; g, Λ as vectors):
 
@@ -6,26 +6,25 @@ With W = UVᵀ (or B), β = diag W, g = diag G, A = G + Λ (paper: Eq. 7; g, Λ 
     objective      ‖X − X(W − dMat β)‖² + ‖Λ^½(W − dMat β)‖²
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.methods.base import FullRank, LowRank, TrainingFit, Vector
+Vector = NDArray[np.float64]
 
 
-def training_fit(gram: NDArray[Any], penalty: Vector, model: LowRank | FullRank) -> TrainingFit:
-    """Squared error and Eq. 7 objective of a model, with `penalty` = diag Λ (n,).
+@dataclass(frozen=True)
+class TrainingFit:
+    """‖X − XW‖² and the objective of Eq. 7, both sums over all entries."""
 
-    Low rank: one n×n×k product. Full rank: O(n²). Sums are accumulated in float64, since they cancel.
-    """
-    if isinstance(model, FullRank):
-        return _full_rank(gram, penalty, model)
-    return pair_fit(gram.diagonal(), penalty, model.U, model.V, gram @ model.U)
+    squared_error: float
+    objective: float
 
 
 def pair_fit(g: NDArray[Any], penalty: Vector, U: NDArray[Any], V: NDArray[Any], GU: NDArray[Any]) -> TrainingFit:
-    """The fit of U, V (n, k) where GU (n, k) is at hand, in O(nk²):
+    """The fit of U, V (n, k), given GU (n, k), in O(nk²) and accumulated in float64, since the sums cancel:
 
     tr G − 2⟨GU, V⟩ + ⟨VᵀV, UᵀGU⟩, and
     tr G − 2(⟨GU, V⟩ − gᵀβ) + ⟨VᵀV, UᵀAU⟩ − 2βᵀ·rowsum((AU)∘V) + Σ_j β_j²(g_j + Λ_j), with AU = GU + Λ∘U.
@@ -46,11 +45,12 @@ def pair_fit(g: NDArray[Any], penalty: Vector, U: NDArray[Any], V: NDArray[Any],
     return TrainingFit(float(squared_error), float(objective))
 
 
-def _full_rank(gram: NDArray[Any], penalty: Vector, model: FullRank) -> TrainingFit:
-    """From AB = A − dMat(d): tr G − ⟨G, B⟩ + Σ_i B_ii(Λ_i − d_i) − Σ_ij Λ_i B_ij², and
+def full_rank_fit(gram: NDArray[Any], penalty: Vector, B: NDArray[Any], d: Vector) -> TrainingFit:
+    """The fit of B (n, n) with AB = A − dMat(d), in O(n²) and accumulated in float64:
+
+    tr G − ⟨G, B⟩ + Σ_i B_ii(Λ_i − d_i) − Σ_ij Λ_i B_ij², and
     tr G − ⟨G, W⟩ − Σ_j β_j(A_jj(1 − β_j) − d_j) with W = B − dMat β.
     """
-    B, d = model.B, model.d
     g = gram.diagonal().astype(np.float64)
     beta = B.diagonal().astype(np.float64)
     inner_GB = inner(gram, B)

@@ -1,0 +1,124 @@
+"""Closed-form low-rank EDLAE: Algorithm 1 of Steck & Garcia (2021)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import eigen_workspace, upper_blocks
+from edlae_sweeps.methods.base import (
+    Estimate,
+    Look,
+    Observe,
+    Rank,
+    Vector,
+    largest_rank,
+    linear_bytes,
+    low_ranks,
+)
+from edlae_sweeps.methods.closed.family import Family, FamilyState, full_rank_bytes
+from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, edlae_diagonal
+from edlae_sweeps.methods.closed.low_rank import Guess, approximate, zero_guess
+from edlae_sweeps.models import Model
+from edlae_sweeps.models.objective import row_sums
+from edlae_sweeps.resources import Resources
+
+Beta = Literal["zero", "column_max", "iterate"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Closed(Family):
+    """The full-rank EDLAE first, then its best approximation of rank k in the metric of A = G + Λ (Eqs. 12–17).
+
+    Approximates the minimiser of Eq. 7, ‖X − X(W − dMat(diag W))‖² + ‖Λ^½(W − dMat(diag W))‖² over W = UVᵀ:
+
+        C = A⁻¹;  B = I − C·dMat(1 ⊘ diag C);  V = eig_k((B + dMat β)ᵀA(B + dMat β));  U = (B + dMat β)V
+
+    l2               λ ≥ 0
+    dropout          p, at least 0 and below 1; with 0 the full-rank model is EASE (Steck 2019)
+    eig_tol          share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    beta             zero: β = 0, the published algorithm; column_max: β_j = max_{i≠j} B_ij; iterate: repeat the step
+                     with β = diag(UVᵀ) of the last one, an eigendecomposition each, for each rank anew. Section 3.2:
+                     heuristics, which lowered Eq. 7 on real data but need not
+    beta_iterations  repetitions for `iterate`
+
+    `rank=full` is B itself, the exact full-rank EDLAE.
+    """
+
+    name: ClassVar[str] = "closed"
+    limit: ClassVar[str] = "closed"
+    look: ClassVar[Look] = Look(
+        "closed form", {"color": "red", "linestyle": ":", "marker": "s", "linewidth": 2.2}, in_paper=True
+    )
+
+    beta: Beta = "zero"
+    beta_iterations: int = 5
+
+    @property
+    def nested(self) -> bool:
+        return self.beta != "iterate"
+
+    def check(self) -> None:
+        super().check()
+        if self.beta_iterations < 1:
+            raise ConfigError(f"method.beta_iterations={self.beta_iterations}: choose 1 or more")
+
+    def choose(self, diag_C: Vector, penalty: Vector) -> Vector:
+        return edlae_diagonal(diag_C, penalty)
+
+    @property
+    def guess(self) -> Guess:
+        return column_max if self.beta == "column_max" else zero_guess
+
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
+        if self.nested:
+            return super()._prepare(data, max_rank, resources)
+        # Each rank starts from B.
+        state = super()._prepare(data, 0, resources)
+        return FamilyState(**{**vars(state), "max_rank": max_rank})
+
+    @override
+    def _fit(self, state: FamilyState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
+        if self.nested or rank == "full":
+            return super()._fit(state, rank, advance, observe)
+        full, beta = state.full_rank(), np.zeros(state.data.n_items)
+        steps = self.beta_iterations + 1
+        for step in range(1, steps + 1):
+            model = approximate(state.data.gram, state.penalty, full, rank, beta, self.eig_tol)
+            beta = row_sums(model.U, model.V)
+            if advance is not None:
+                advance(step, steps)
+        return model
+
+    def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
+        k = largest_rank(ranks)
+        if self.nested or k == 0:
+            return super().estimate(data, ranks, resources)
+        n, itemsize = data.n_items, data.dtype.itemsize
+        steps = sum(self.low_rank_products(n, rank) for rank in low_ranks(ranks))
+        # B and M beside G, and the last U, V while the next are computed.
+        peak = 3 * n * n * itemsize + eigen_workspace(n, k, itemsize, self.eig_tol) + 2 * n * k * itemsize
+        return Estimate(
+            INVERSE_PRODUCTS + (self.beta_iterations + 1) * steps,
+            0.0,
+            max(peak, full_rank_bytes(n, itemsize)),
+            linear_bytes(data, ranks),
+        )
+
+
+def column_max(C: NDArray[Any], d: Vector) -> Vector:
+    """max_{i≠j} B_ij (n,) of each column of B = I − C·dMat(d), from the upper triangle of C; 0 if n = 1."""
+    least = np.full(len(d), np.inf)
+    for rows, columns in upper_blocks(len(d)):
+        block = C[rows, columns]
+        if rows == columns:
+            block = np.triu(block, 1) + np.triu(block, 1).T
+            np.einsum("ii->i", block)[:] = np.inf
+        least[columns] = np.minimum(least[columns], block.min(axis=0))
+        least[rows] = np.minimum(least[rows], block.min(axis=1))
+    return np.where(np.isfinite(least), -least * d, 0.0)

@@ -1,0 +1,108 @@
+"""The closed-form family: one formula, a diagonal d for each member.
+
+A    = G + Λ, C = A⁻¹                      (n, n)   Eq. 13
+B(d) = I − C·dMat(d)                       (n, n)   the full-rank model
+M(d) = B(d)ᵀ A B(d)                        (n, n)   what the low-rank step approximates, Eq. 17
+     = A − 2·dMat(d) + dMat(d)·C·dMat(d)            O(n²), no product of n×n matrices
+V = eig_k(M), U = B V                      (n, k)   scores = X U Vᵀ
+
+d = 1 ⊘ diag C                    EDLAE (EASE without dropout)
+d = diag Λ                        ridge, the unconstrained autoencoder
+d = max(diag Λ, (1−ξ) ⊘ diag C)   relaxed diagonal, diag B ≤ ξ
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.linalg import eigen_products
+from edlae_sweeps.methods.base import (
+    Estimate,
+    Method,
+    Observe,
+    Rank,
+    State,
+    Vector,
+    largest_rank,
+    linear_bytes,
+)
+from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, solve_full_rank
+from edlae_sweeps.methods.closed.low_rank import Guess, choose_layout, layout_bytes, solve_low_rank, zero_guess
+from edlae_sweeps.methods.shared import EigenOptions, Penalised
+from edlae_sweeps.models import FullRank, LowRank, Model
+from edlae_sweeps.resources import Resources
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class FamilyState(State):
+    """What all ranks of one member are cut from: U, V (n, max_rank), and B unless memory was short."""
+
+    member: "Family"
+    low: LowRank | None
+    kept: FullRank | None
+
+    @property
+    def edlae(self) -> FullRank | None:
+        return self.kept if self.member.limit == "closed" else None
+
+    def full_rank(self) -> FullRank:
+        """The full-rank model: the one that was kept, or a new one at the cost of another inverse."""
+        return self.kept or solve_full_rank(self.data.gram, self.penalty, self.member.choose)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Family(Penalised, EigenOptions, Method[FamilyState]):
+    """A member of the family: `choose` is its d, and all else is shared. Λ = λI + p/(1−p)·dMat(diag G)."""
+
+    @abstractmethod
+    def choose(self, diag_C: Vector, penalty: Vector) -> Vector:
+        """d (n,) from diag C and diag Λ."""
+
+    @property
+    def guess(self) -> Guess:
+        """What the low-rank step takes β = diag(UVᵀ) to be: zero, as published."""
+        return zero_guess
+
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
+        """One inverse, n³ flops, the leading eigenpairs, and 2n²k for U."""
+        penalty = self.penalty(data.item_counts)
+        low, full = None, None
+        if max_rank == 0:
+            full = solve_full_rank(data.gram, penalty, self.choose)
+        else:
+            low, full = solve_low_rank(
+                data.gram, penalty, max_rank, self.choose, self.guess, self.eig_tol, resources.matrix_bytes
+            )
+        return FamilyState(
+            data=data, penalty=penalty, max_rank=max_rank, resources=resources, member=self, low=low, kept=full
+        )
+
+    @override
+    def _fit(self, state: FamilyState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
+        """Columns of the largest rank: nothing is computed, except a full-rank model that memory was too short for."""
+        if rank == "full" or state.low is None:
+            return state.full_rank()
+        return state.low.cut(rank)
+
+    def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
+        n, k, itemsize = data.n_items, largest_rank(ranks), data.dtype.itemsize
+        products = INVERSE_PRODUCTS + (self.low_rank_products(n, k) if k else 0)
+        peak = 0
+        if "full" in ranks:
+            peak = full_rank_bytes(n, itemsize)
+        if k:
+            layout = choose_layout(n, k, itemsize, self.eig_tol, resources.matrix_bytes)
+            peak = max(peak, layout_bytes(layout, n, k, itemsize))
+        return Estimate(products, 0.0, peak, linear_bytes(data, ranks))
+
+    def low_rank_products(self, n: int, k: int) -> float:
+        """Estimated time of the low-rank step in products of n×n×n."""
+        return eigen_products(n, k, self.eig_tol) + k / n
+
+
+def full_rank_bytes(n: int, itemsize: int) -> int:
+    """Peak memory of a full-rank model: G and B (n, n)."""
+    return 2 * n * n * itemsize

@@ -1,0 +1,34 @@
+"""Iterative methods that start from the full-rank EDLAE."""
+
+from dataclasses import dataclass
+
+from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.methods.base import Observe, Rank, State
+from edlae_sweeps.methods.closed.inverse import solve_full_rank
+from edlae_sweeps.methods.iterative.epochs import Iterative
+from edlae_sweeps.models import FullRank, Model
+from edlae_sweeps.resources import Resources
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class EdlaeState(State):
+    """The full-rank EDLAE B (n, n), which also gives products with C = A⁻¹."""
+
+    full: FullRank
+
+    @property
+    def edlae(self) -> FullRank:
+        return self.full
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class FromEdlae(Iterative[EdlaeState]):
+    """An iterative method whose ranks share the full-rank EDLAE, which is also its `rank=full`."""
+
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> EdlaeState:
+        penalty = self.penalty(data.item_counts)
+        full = solve_full_rank(data.gram, penalty)
+        return EdlaeState(data=data, penalty=penalty, max_rank=max_rank, resources=resources, full=full)
+
+    def _fit(self, state: EdlaeState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
+        return state.full if rank == "full" else super()._fit(state, rank, advance, observe)

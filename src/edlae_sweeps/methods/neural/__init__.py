@@ -1,0 +1,6 @@
+"""Methods trained by gradients, with the extra `torch`."""
+
+from edlae_sweeps.methods.neural.deep import Deep
+from edlae_sweeps.methods.neural.denoising import Denoising
+
+__all__ = ["Deep", "Denoising"]

@@ -1,0 +1,27 @@
+"""Models: what remains of a fit, and scores, recommends, saves and loads without the rest."""
+
+from edlae_sweeps.models.base import Model, Recommendation
+from edlae_sweeps.models.files import load_model
+from edlae_sweeps.models.full_rank import FullRank
+from edlae_sweeps.models.low_rank import LowRank
+from edlae_sweeps.models.network import Activation, Encoder, Layer, Network
+from edlae_sweeps.models.objective import TrainingFit
+from edlae_sweeps.models.records import Ended, Epochs, Record, Solved, Trials
+
+__all__ = [
+    "Activation",
+    "Encoder",
+    "Ended",
+    "Epochs",
+    "FullRank",
+    "Layer",
+    "LowRank",
+    "Model",
+    "Network",
+    "Recommendation",
+    "Record",
+    "Solved",
+    "TrainingFit",
+    "Trials",
+    "load_model",
+]

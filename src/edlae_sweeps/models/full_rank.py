@@ -1,0 +1,52 @@
+"""The linear model of full rank."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from edlae_sweeps.errors import DataError
+from edlae_sweeps.models.base import Model
+from edlae_sweeps.models.objective import full_rank_fit, row_sums
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FullRank(Model):
+    """Scores X B, where B (n, n) solves A B = A − dMat(d), A = G + Λ, as every full-rank member of the family does.
+
+    d (n,) is NaN in a model from an older file, which has no d: it scores, but `training_metrics` refuses.
+    """
+
+    B: NDArray[Any]
+    d: NDArray[np.float64]
+
+    @property
+    def n_items(self) -> int:
+        return len(self.B)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.B.dtype
+
+    def scores(self, fold_in: csr_array) -> NDArray[Any]:
+        scores: NDArray[Any] = fold_in @ self.B
+        return scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"B": self.B, "d": self.d}
+
+    def overlaps(self, column: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """From BᵀB."""
+        return self.B.T @ self.B[:, column], row_sums(self.B.T, self.B.T)
+
+    def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
+        """O(n²), from A B = A − dMat(d)."""
+        if np.isnan(self.d).any():
+            raise DataError("the file of this model has no d, which its training error is computed from: fit it again")
+        return vars(full_rank_fit(gram, penalty, self.B, self.d))
+
+    def _shape(self) -> list[str]:
+        return ["full rank"]

@@ -1,0 +1,123 @@
+"""How a model was fitted: what a run logs of it beside the metrics."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edlae_sweeps.linalg import Eigenpairs
+from edlae_sweeps.models.objective import TrainingFit
+
+Ended = Literal["epochs", "converged", "diverged"]
+
+
+class Record(Protocol):
+    """How a model was fitted, under the names that a store uses."""
+
+    def tags(self) -> dict[str, str]:
+        """Tags."""
+
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the fit."""
+
+    def series(self) -> dict[str, list[float]]:
+        """Metrics by epoch, from epoch 1."""
+
+
+@dataclass(frozen=True)
+class Solved:
+    """How the eigenvectors of a model were computed: by LAPACK (`dense`) or by products with blocks (`block`).
+
+    `gap` is the estimated share of the captured energy Σθ that is missed, `steps` the number of block products. `lean`
+    means that memory was short and the full-rank model was not kept.
+    """
+
+    solver: Literal["dense", "block"]
+    gap: float
+    steps: int
+    lean: bool = False
+
+    @classmethod
+    def by(cls, pairs: Eigenpairs, lean: bool = False) -> "Solved":
+        """The record of what the eigensolver did."""
+        return cls("block" if pairs.steps else "dense", pairs.gap, pairs.steps, lean)
+
+    def tags(self) -> dict[str, str]:
+        return {"eigensolver": f"{self.solver}, lean" if self.lean else self.solver}
+
+    def metrics(self) -> dict[str, float]:
+        return {"eigen/gap": self.gap, "eigen/steps": float(self.steps)}
+
+    def series(self) -> dict[str, list[float]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """The epochs of an iterative method, from 1: how well each iterate fits, and the seconds since the start.
+
+    `kept` is the epoch whose iterate became the model, the best by objective; `ended` is why the epochs stopped.
+    """
+
+    fits: tuple[TrainingFit, ...]
+    seconds: tuple[float, ...]
+    kept: int
+    ended: Ended
+
+    def tags(self) -> dict[str, str]:
+        return {"ended": self.ended}
+
+    def metrics(self) -> dict[str, float]:
+        return epoch_metrics(len(self.seconds), self.kept, self.ended)
+
+    def series(self) -> dict[str, list[float]]:
+        return {
+            "train/objective": [fit.objective for fit in self.fits],
+            "train/squared_error": [fit.squared_error for fit in self.fits],
+            "time/elapsed_seconds": list(self.seconds),
+        }
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The training of a network, from epoch 1: each epoch is a trial of the Proposition (Eqs. 1-6).
+
+    losses, squared_errors  ‖X − f(X)Vᵀ‖² after each epoch, with the weights of rows and without; at index 0 before the
+                            first epoch
+    bound                   the least loss of any autoencoder of this rank
+    kept                    the epoch that became the model, the best by loss; 0 is the start
+    """
+
+    losses: tuple[float, ...]
+    squared_errors: tuple[float, ...]
+    bound: float
+    seconds: tuple[float, ...]
+    kept: int
+    ended: Ended
+
+    def tags(self) -> dict[str, str]:
+        return {"ended": self.ended}
+
+    def metrics(self) -> dict[str, float]:
+        metrics = {"train/squared_error": self.squared_errors[self.kept], "train/bound": self.bound}
+        # The bound is 0 if k is the rank of X: there is nothing to compare with.
+        if self.bound > 0:
+            metrics["train/ratio"] = self.losses[self.kept] / self.bound
+            metrics["train/start_ratio"] = self.losses[0] / self.bound
+        return metrics | epoch_metrics(len(self.seconds), self.kept, self.ended)
+
+    def series(self) -> dict[str, list[float]]:
+        losses = self.losses[1:]
+        series = {
+            "train/squared_error": list(self.squared_errors[1:]),
+            "train/bound": [self.bound] * len(losses),
+            "time/elapsed_seconds": list(self.seconds),
+        }
+        return series | ({"train/ratio": [loss / self.bound for loss in losses]} if self.bound > 0 else {})
+
+
+def epoch_metrics(epochs: int, kept: int, ended: Ended) -> dict[str, float]:
+    """What every method that trains by epochs logs."""
+    return {
+        "train/epochs": float(epochs),
+        "train/kept_epoch": float(kept),
+        "train/diverged": float(ended == "diverged"),
+    }
