@@ -1,16 +1,18 @@
 """`python -m edlae_sweeps`, and the `edlae-sweeps` command."""
 
-import sys
+from edlae_sweeps.cli.start import start
 
 
 def main() -> None:
-    """Run from the command line. Imports take seconds: Ctrl-C is to be as quiet during these as later."""
-    try:
-        from edlae_sweeps import cli
+    """Run from the command line."""
+    start("config", _run)
 
-        cli.main()
-    except KeyboardInterrupt:
-        sys.exit(130)
+
+def _run() -> None:
+    # --help does without these imports.
+    from edlae_sweeps.cli.run import main as run
+
+    run()
 
 
 if __name__ == "__main__":

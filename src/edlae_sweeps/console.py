@@ -1,4 +1,4 @@
-"""What a person sees while a job runs and when it is done; the only importer of rich."""
+"""Progress, tables and lines in the terminal; the only importer of rich."""
 
 import logging
 import time
@@ -19,14 +19,14 @@ from rich.progress import (
 from rich.table import Table
 
 _log = logging.getLogger(__name__)
-# Progress goes to standard error, so that what is printed at the end can be piped.
+# Progress goes to standard error, so that the output at the end can be piped.
 _progress_console = Console(stderr=True)
 # Narrower terminals wrap the lines of a table rather than lose its columns.
 _TABLE_WIDTH = 100
 
 
 class Stage:
-    """A long step that is under way: call it as `stage(done, total)` to show how far it is."""
+    """A long step in progress: `stage(done, total)` shows how far it is."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
@@ -36,7 +36,7 @@ class Stage:
         self._progress.update(self._task, completed=done, total=total)
 
     def tell(self, text: str) -> None:
-        """A line of the log, above the bar if there is one."""
+        """Log a line, above the bar if there is one."""
         with suppress(OSError):
             self._progress.stop()
         _log.info("%s", text)
@@ -46,9 +46,9 @@ class Stage:
 
 @contextmanager
 def stage(label: str) -> Iterator[Stage]:
-    """Show that `label` is under way: a spinner with the time, and a bar once the yielded stage is called.
+    """Show `label` with a spinner and the time, and with a bar once the yielded stage is called.
 
-    The seconds it took go to the log.
+    The seconds that the block took are logged.
     """
     columns = (
         SpinnerColumn(),
@@ -65,14 +65,14 @@ def stage(label: str) -> Iterator[Stage]:
     try:
         yield Stage(progress, task)
     finally:
-        # A terminal that has been closed must not turn a job that is told to stop into one that failed.
+        # A closed terminal must not turn a stopped job into a failed one.
         with suppress(OSError):
             progress.stop()
     _log.info("%-34s %6.1f s", label, time.perf_counter() - start)
 
 
 def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table to standard output; all but the first column are aligned to the right."""
+    """Print a table to standard output; all columns but the first are aligned to the right."""
     console = Console()
     console = Console(width=max(console.width, _TABLE_WIDTH))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -85,10 +85,5 @@ def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]
 
 
 def print_line(text: str) -> None:
-    """Print one line to standard output as it is, however long."""
+    """Print one line to standard output unchanged, however long."""
     Console(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
-
-
-def print_error(text: str) -> None:
-    """Print one line to standard error as it is, however long."""
-    Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)

@@ -1,16 +1,18 @@
-"""`python -m edlae_sweeps.report`: Figure 1, Table 1 and a page, from what MLflow holds."""
+"""`python -m edlae_sweeps.report`, and the `edlae-sweeps-report` command: Figure 1, Table 1 and a page from MLflow."""
 
-import sys
+from edlae_sweeps.cli.start import start
 
 
 def main() -> None:
-    """Run from the command line; Ctrl-C is to be as quiet during the imports as later."""
-    try:
-        from edlae_sweeps import cli
+    """Run from the command line."""
+    start("report", _run)
 
-        cli.report()
-    except KeyboardInterrupt:
-        sys.exit(130)
+
+def _run() -> None:
+    # --help does without these imports.
+    from edlae_sweeps.cli.report import main as run
+
+    run()
 
 
 if __name__ == "__main__":

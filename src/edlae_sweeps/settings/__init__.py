@@ -1,8 +1,9 @@
-"""The whole specification of a run as plain dataclasses: the schema that the configuration is composed into."""
+"""The settings of a run as dataclasses with defaults, their checks, and the keys that identify results."""
 
+from edlae_sweeps.settings.job import DType, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
-from edlae_sweeps.settings.schema import DType, OnError, ReportSettings, Settings, Tracking, check_against_data
-from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Sampler, Tune
+from edlae_sweeps.settings.store import ReportSettings, Tracking
+from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
 
 __all__ = [
     "RESULTS_VERSION",
@@ -13,12 +14,15 @@ __all__ = [
     "OnError",
     "Optuna",
     "Range",
+    "Ranges",
     "ReportSettings",
     "Sampler",
     "Settings",
     "Tracking",
     "Tune",
+    "cache_dir",
     "check_against_data",
     "run_key",
+    "search_space",
     "study_key",
 ]

@@ -1,4 +1,4 @@
-"""What determines a result, as a hash: equal keys, equal results."""
+"""Hashes of what determines a result: equal keys, equal results."""
 
 import hashlib
 import json
@@ -6,34 +6,35 @@ from dataclasses import asdict
 
 from edlae_sweeps.datasets import Prepared
 from edlae_sweeps.methods import Rank
-from edlae_sweeps.settings.schema import Settings
-from edlae_sweeps.settings.tune import Optuna, Sampler
+from edlae_sweeps.settings.job import Settings
+from edlae_sweeps.settings.tune import Optuna
 
-# Part of every run key. Raise it when, and only when, the same settings on the same data give other results.
+# Part of every key. Raise it if, and only if, the same settings on the same data give other results.
 RESULTS_VERSION = 2
 
 
 def run_key(settings: Settings, data: Prepared, rank: Rank) -> str:
-    """Hash of all that determines the result of one cell, and of nothing else: equal keys, equal results."""
+    """Key of one cell: a hash of everything that determines its result, and of nothing else."""
     determinants = {
         "results_version": RESULTS_VERSION,
         "data": data.digest,
         "method": settings.method.name,
         "method_settings": settings.method.params(),
         "rank": rank,
-        "dtype": settings.dtype.value,
+        "dtype": settings.dtype,
         "seed": settings.seed,
     }
     if isinstance(settings.tune, Optuna):
-        # A tuned rank has seen the points of all others.
-        determinants |= {"study": study_key(settings, data), "n_trials": settings.tune.n_trials}
+        # Each rank is tuned on the points of all ranks.
+        determinants |= {"study": study_key(settings, settings.tune, data), "n_trials": settings.tune.n_trials}
     return _hash(determinants)
 
 
-def study_key(settings: Settings, data: Prepared) -> str:
-    """Hash of all that determines which points a search takes and what they give, but not how many of them."""
-    tune = settings.tune
-    assert isinstance(tune, Optuna)  # noqa: S101 - the caller's business
+def study_key(settings: Settings, tune: Optuna, data: Prepared) -> str:
+    """Key of a search: a hash of everything that determines its points and their results, but not of their number.
+
+    `tune` is `settings.tune`.
+    """
     return _hash(
         {
             "results_version": RESULTS_VERSION,
@@ -42,9 +43,9 @@ def study_key(settings: Settings, data: Prepared) -> str:
             "start": settings.method.params(),
             "space": {name: asdict(ends) for name, ends in settings.space().items()},
             "ranks": settings.ranks(),
-            "dtype": settings.dtype.value,
+            "dtype": settings.dtype,
             "seed": settings.seed,
-            "sampler": [tune.sampler, tune.grid_points if tune.sampler == Sampler.grid else 0, tune.seed, tune.metric],
+            "sampler": [tune.sampler, tune.grid_points if tune.sampler == "grid" else 0, tune.seed, tune.metric],
             "start_run": tune.start,
         }
     )

@@ -1,60 +1,69 @@
-"""Whether and how parameters are searched for."""
+"""Whether and how parameters are tuned."""
 
+import dataclasses
 import math
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from typing_extensions import override
 
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.methods import Method
+from edlae_sweeps.options import Options
+
+# How points are sampled.
+Sampler = Literal["tpe", "random", "grid"]
+# The validation metric to maximise.
+Objective = Literal["ndcg_100", "recall_20", "recall_50"]
+# Parameter → [low, high] to search between, or None to keep the method's value.
+Ranges = Mapping[str, Sequence[float] | None]
 
 
-class Sampler(StrEnum):
-    """How the points of a search are chosen."""
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Tune(Options):
+    """Base of the choices of `tune=NAME`.
 
-    tpe = "tpe"
-    random = "random"
-    grid = "grid"
+    search  search range of each parameter: [low, high], or None to keep the method's value
+    """
 
-
-class Objective(StrEnum):
-    """The validation metric that is maximised."""
-
-    ndcg_100 = "ndcg_100"
-    recall_20 = "recall_20"
-    recall_50 = "recall_50"
-
-
-@dataclass
-class Tune:
-    """Whether parameters are searched for."""
-
+    prefix: ClassVar[str] = "tune."
     name: ClassVar[str]
 
-    def check(self) -> None:
-        """Raise ConfigError for a setting outside its range."""
+    search: Ranges = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Off(Tune):
-    """The parameters are those that are set."""
+    """Fit the parameters as given."""
 
     name: ClassVar[str] = "off"
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Optuna(Tune):
-    """For each rank the best of `n_trials` points, by a validation metric."""
+    """For each rank, search the point with the best validation metric.
+
+    n_trials     maximum number of points: of the job where ranks share a factorisation, else of each rank (≥ 1)
+    sampler      how points are sampled
+    grid_points  values of each parameter on the grid (≥ 1)
+    timeout      seconds after which no new point starts (> 0); None: no limit
+    metric       validation metric to maximise
+    seed         random seed of the sampler (0 to 2**32 - 1)
+    start        ID of the MLflow run whose parameters are the first point; None: the parameters of the method
+    """
 
     name: ClassVar[str] = "optuna"
 
-    n_trials: int
-    sampler: Sampler
-    grid_points: int
-    timeout: float | None
-    metric: Objective
-    seed: int
-    start: str | None
+    n_trials: int = 20
+    sampler: Sampler = "tpe"
+    grid_points: int = 5
+    timeout: float | None = None
+    metric: Objective = "ndcg_100"
+    seed: int = 0
+    start: str | None = None
 
+    @override
     def check(self) -> None:
         for key in ("n_trials", "grid_points"):
             if getattr(self, key) < 1:
@@ -71,8 +80,34 @@ TUNES: dict[str, type[Tune]] = {kind.name: kind for kind in (Off, Optuna)}
 
 @dataclass(frozen=True)
 class Range:
-    """Where one parameter is searched: evenly between `low` and `high`, or between their logarithms."""
+    """Search range of one parameter: uniform from `low` to `high`, or log-uniform if `log`."""
 
     low: float
     high: float
     log: bool
+
+
+def search_space(search: Ranges, method: Method[Any]) -> dict[str, Range]:
+    """The range of each parameter to search; parameters without a range are left out.
+
+    Raises ConfigError for a parameter that the method does not have, and for a range that the parameter can't take.
+    """
+    space = {}
+    for name, ends in search.items():
+        if not isinstance(getattr(method, name, None), float):
+            raise ConfigError(f"tune.search.{name}: {method.name} has no such parameter to search")
+        if ends is not None:
+            space[name] = _range(name, ends, name in method.log_scale)
+            for end in (space[name].low, space[name].high):
+                # Options check their values when they are made.
+                dataclasses.replace(method, **dict[str, Any]({name: end}))
+    return space
+
+
+def _range(name: str, ends: object, log: bool) -> Range:
+    pair = list(ends) if isinstance(ends, Sequence) and not isinstance(ends, str) else []
+    numbers = [float(end) for end in pair if isinstance(end, int | float) and not isinstance(end, bool)]
+    if len(pair) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
+        least = "above 0 and " if log else ""
+        raise ConfigError(f"tune.search.{name}={ends}: choose [low,high], low {least}below high, or null")
+    return Range(numbers[0], numbers[1], log)

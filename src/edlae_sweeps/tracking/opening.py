@@ -1,4 +1,4 @@
-"""Getting at a store: its URI, whether it answers, and its errors in one line."""
+"""Opening a store: its URI, a probe, and its errors in one line."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ _PROBE_SECONDS = 5
 def database_uri(directory: Path) -> str:
     """The URI of the SQLite database in `directory`; ConfigError for a path that a URI can't hold."""
     path = str(directory / "mlflow.db")
-    # Unquoted: SQLAlchemy 2.0 and 2.1, and MLflow, which makes the folder, read quoted paths differently.
+    # Unquoted: SQLAlchemy 2.0, 2.1 and MLflow, which makes the folder, read quoted paths differently.
     uri = f"sqlite:///{path}"
     if make_url(uri).database != path:
         raise ConfigError(f"tracking.dir={directory}: a database URI can't hold this path; choose one without ? and %")
@@ -34,13 +34,13 @@ def redacted(text: str) -> str:
 
 
 def is_server(uri: str) -> bool:
-    """Whether the store is behind HTTP, and so keeps its artifacts itself."""
+    """Whether the store is an HTTP server, which keeps the artifacts itself."""
     return urlsplit(uri).scheme in {"http", "https"}
 
 
 @contextmanager
 def one_line_errors(uri: str) -> Iterator[None]:
-    """TrackingError for whatever MLflow, its database or the network raise."""
+    """Turn what MLflow, its database or the network raise into a TrackingError."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -48,7 +48,7 @@ def one_line_errors(uri: str) -> Iterator[None]:
             f"tracking store {redacted(uri)} needs the Python package {error.name}: install it"
         ) from error
     except (MlflowException, requests.RequestException, SQLAlchemyError, Timeout, OSError) as error:
-        # SQLAlchemy's own message starts with what it was doing; the database's says what is wrong.
+        # SQLAlchemy's message starts with what it was doing; the database's says what is wrong.
         cause: BaseException = error
         while isinstance(cause.__cause__, SQLAlchemyError):
             cause = cause.__cause__
@@ -59,7 +59,7 @@ def one_line_errors(uri: str) -> Iterator[None]:
 
 
 def probe(uri: str) -> None:
-    """Fail within seconds where mlflow would retry for minutes: TrackingError."""
+    """Raise TrackingError within seconds if the store is unreachable; mlflow would retry for minutes."""
     if is_server(uri):
         _probe_server(uri)
     elif uri.startswith("sqlite"):
@@ -72,7 +72,7 @@ def _probe_server(uri: str) -> None:
             f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1", timeout=_PROBE_SECONDS
         ).close()
     except requests.exceptions.SSLError:
-        return  # it answers; mlflow has settings for whom to trust
+        return  # it answers; mlflow's own settings say which certificates to trust
     except requests.RequestException as error:
         raise TrackingError(
             f"tracking server {redacted(uri)} does not answer within {_PROBE_SECONDS} s ({type(error).__name__}): "

@@ -1,4 +1,4 @@
-"""The tracking store: a database below mlruns/, another one, or a server."""
+"""The tracking store: a database below mlruns/, another database, or a server."""
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,57 +8,59 @@ from pathlib import Path
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
-from edlae_sweeps.tracking.runs import DatasetRecord, Run, is_gone, live_run
+from edlae_sweeps.tracking.runs import DatasetRecord, Run, is_gone, live_run, stops_deferred
 
 _LOCK_SECONDS = 60
 
 
 class Store:
-    """A tracking store that answers."""
+    """A tracking store that can be reached."""
 
     def __init__(self, uri: str | None, directory: Path) -> None:
-        """Open `uri`, or the SQLite database in `directory`; raise TrackingError when it can't be used."""
+        """Open `uri`, or the SQLite database in `directory` if it is None. Raises TrackingError if that fails."""
         self._directory = directory.absolute()
         self.uri = uri or database_uri(self._directory)
         with one_line_errors(self.uri):
             self._directory.mkdir(parents=True, exist_ok=True)
-            # Processes that create one fresh database, or one experiment, at once would trip over each other.
+            # Processes that create the same database or experiment at the same time race.
             self._lock = FileLock(self._directory / ".lock", timeout=_LOCK_SECONDS)
-            with self._lock:
+            # A database that is half made can't be opened again.
+            with self._lock, stops_deferred():
                 probe(self.uri)
                 self._client = MlflowClient(self.uri)
                 self._client.search_experiments(max_results=1)
 
     def experiment(self, name: str, dataset: DatasetRecord, context: Sequence[Path]) -> "Experiment":
-        """The experiment `name`, made where it is not there; its runs are of `dataset` and begin with `context`."""
+        """The experiment `name`, created if missing; its runs use `dataset` and start with the files `context`."""
         return Experiment(self._client, self.uri, self._experiment_id(name), dataset, context)
 
     def existing(self) -> list[str]:
-        """The names of the experiments that are there, MLflow's own default left out."""
+        """The names of the experiments, without MLflow's own default."""
         with one_line_errors(self.uri):
             names = [experiment.name for experiment in self._client.search_experiments()]
         return sorted(name for name in names if name != "Default")
 
     def _experiment_id(self, name: str) -> str:
         with one_line_errors(self.uri), self._lock:
-            found = self._client.get_experiment_by_name(name)
-            if found is None:
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is None:
                 location = None if is_server(self.uri) else (self._directory / "artifacts" / name).as_uri()
                 return str(self._client.create_experiment(name, artifact_location=location))
-        if found.lifecycle_stage == "deleted":
+        if experiment.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"experiment {name} of {redacted(self.uri)} is deleted: "
-                f"restore it with mlflow experiments restore --experiment-id {found.experiment_id}"
+                f"restore it with mlflow experiments restore --experiment-id {experiment.experiment_id}"
             )
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def close_orphans(self) -> int:
-        """Mark as KILLED the runs that say RUNNING but whose process on this host is gone; return how many."""
+        """Mark RUNNING runs whose process on this host is gone as KILLED; return how many."""
         closed = 0
         with one_line_errors(self.uri):
             experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
@@ -71,8 +73,8 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the store holds of one run."""
+class StoredRun:
+    """One run as the store holds it."""
 
     id: str
     params: Mapping[str, str]
@@ -83,7 +85,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where the runs of one data set go."""
+    """The experiment of one data set."""
 
     client: MlflowClient
     uri: str
@@ -91,9 +93,9 @@ class Experiment:
     dataset: DatasetRecord
     context: Sequence[Path]
 
-    def find(self, query: str) -> list[Found]:
+    def find(self, query: str) -> list[StoredRun]:
         """The finished runs that match an MLflow filter, oldest first."""
-        found: list[Found] = []
+        runs: list[StoredRun] = []
         token: str | None = None
         with one_line_errors(self.uri):
             while True:
@@ -103,16 +105,13 @@ class Experiment:
                     order_by=["attributes.start_time ASC"],
                     page_token=token,
                 )
-                found += [
-                    Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
-                    for run in page
-                ]
+                runs += [_stored(run) for run in page]
                 token = page.token
                 if not token:
-                    return found
+                    return runs
 
-    def get(self, run_id: str) -> Found | None:
-        """A run of this store by its id; None where there is none."""
+    def get(self, run_id: str) -> StoredRun | None:
+        """The run with this id; None if there is none."""
         with one_line_errors(self.uri):
             try:
                 run = self.client.get_run(run_id)
@@ -120,18 +119,18 @@ class Experiment:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-        return Found(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
+        return _stored(run)
 
     def history(self, run_id: str, metric: str) -> list[float]:
-        """The values of a metric by step, the one after the last epoch left out."""
+        """The values of a metric by epoch, without the final one that `Run.log` adds."""
         with one_line_errors(self.uri):
-            found = self.client.get_metric_history(run_id, metric)
-        return [one.value for one in sorted(found, key=lambda one: one.step)][:-1]
+            values = self.client.get_metric_history(run_id, metric)
+        return [entry.value for entry in sorted(values, key=lambda entry: entry.step)][:-1]
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
-        """An artifact, or a copy of it in `folder`; TrackingError where it is gone.
+        """The path of an artifact, or of a copy of it in `folder`; TrackingError if it is gone.
 
-        MLflow keeps absolute paths: where the folder of a database was moved, the artifact is looked for beside it.
+        MLflow stores absolute paths. If the folder of a database was moved, its artifacts are beside it.
         """
         try:
             with one_line_errors(self.uri):
@@ -152,7 +151,7 @@ class Experiment:
         metrics: Sequence[tuple[str, float, int]],
         parent: Run,
     ) -> None:
-        """A run that is finished as it appears, of metrics (name, value, step): whole, or not among the finished."""
+        """Log a whole run with metrics (name, value, step); it counts as finished once it is complete."""
         with live_run(self.client, self.uri, self.id, name, tags, parent) as run:
             run.fill(params, metrics)
 
@@ -160,7 +159,11 @@ class Experiment:
     def run(
         self, name: str, tags: Mapping[str, str], params: Mapping[str, object], parent: Run | None = None
     ) -> Iterator[Run]:
-        """A run that is closed as it ends, whatever ends it, and that can be repeated from what it begins with."""
+        """A run that is closed whatever ends the block, and that starts with all it takes to repeat it."""
         with live_run(self.client, self.uri, self.id, name, tags, parent) as run:
             run.describe(params, self.dataset, self.context)
             yield run
+
+
+def _stored(run: MlflowRun) -> StoredRun:
+    return StoredRun(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")

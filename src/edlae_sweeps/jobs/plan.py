@@ -1,0 +1,60 @@
+"""A dry run: the cells of a job, what they are expected to take, and which are finished. Nothing is computed."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edlae_sweeps.console import print_table
+from edlae_sweeps.datasets import Prepared, TrainingData
+from edlae_sweeps.jobs.limits import memory_needed
+from edlae_sweeps.jobs.result import Result, cell_name
+from edlae_sweeps.methods import Rank
+from edlae_sweeps.resources import GIB, Resources
+from edlae_sweeps.settings import Optuna, Settings
+
+# Seconds to select the best items, for each user and item; scoring at small ranks takes about the same.
+_SECONDS_PER_SCORE = 4e-8
+_PROBE = 1024
+
+
+def print_plan(
+    settings: Settings,
+    data: Prepared,
+    training: TrainingData,
+    resources: Resources,
+    finished: Mapping[Rank, Result],
+    evaluations: int | None,
+) -> None:
+    """Print a row for each cell, and one for the `evaluations` of a search still to come (None: all of them)."""
+    unit = _product_seconds(settings.dtype, data.n_items)
+    scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
+    memory = f"{memory_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB"
+
+    def fit_seconds(ranks: Sequence[Rank]) -> float:
+        estimate = settings.method.estimate(training, ranks, resources)
+        return estimate.products * unit + estimate.seconds
+
+    rows = []
+    for rank in settings.ranks():
+        seconds = fit_seconds([rank]) + 2 * scores
+        state = "finished" if rank in finished else f"{seconds:,.0f} s"
+        rows.append([cell_name(settings, rank), state, memory])
+    if isinstance(settings.tune, Optuna):
+        # An evaluation of an iterative method is of one rank.
+        groups: list[Any] = [settings.ranks()] if settings.method.nested else [[rank] for rank in settings.ranks()]
+        each = sum(fit_seconds(ranks) + len(ranks) * scores for ranks in groups) / len(groups)
+        if evaluations is None:
+            evaluations = settings.tune.n_trials * len(groups)
+        rows.append([f"{evaluations} evaluations", f"{evaluations * each:,.0f} s", memory])
+    print_table(f"{settings.dataset.label}: a dry run, times are estimates", ("", "time", "memory"), rows)
+
+
+def _product_seconds(dtype: str, n: int) -> float:
+    """Seconds of one n×n×n product, from a smaller one."""
+    a = np.ones((_PROBE, _PROBE), dtype=dtype)
+    a @ a
+    start = time.perf_counter()
+    a @ a
+    return (time.perf_counter() - start) * (n / _PROBE) ** 3

@@ -1,0 +1,53 @@
+"""Where results are logged, and which of them a report shows."""
+
+import os
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from typing_extensions import override
+
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.options import Options
+
+# URI schemes of MLflow's tracking stores, without the driver that may follow a +.
+_STORES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
+
+
+def _uri_of_environment() -> str | None:
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Tracking(Options):
+    """The tracking store.
+
+    uri  MLflow tracking URI; None: the SQLite database mlflow.db in `dir`. Default: MLFLOW_TRACKING_URI, else None
+    dir  folder for everything else that a run writes
+    """
+
+    prefix: ClassVar[str] = "tracking."
+
+    uri: str | None = field(default_factory=_uri_of_environment)
+    dir: str = "mlruns"
+
+    @override
+    def check(self) -> None:
+        if not self.dir:
+            raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
+        if self.uri is not None and self.uri.partition(":")[0].partition("+")[0] not in _STORES:
+            raise ConfigError(
+                f"tracking.uri={self.uri}: MLflow keeps runs on a server or in a database; choose http://HOST:PORT, "
+                "sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ReportSettings(Options):
+    """What to report on.
+
+    datasets  names of data sets; None: all that the store has
+    tracking  the store
+    """
+
+    datasets: tuple[str, ...] | None = None
+    tracking: Tracking = field(default_factory=Tracking)
