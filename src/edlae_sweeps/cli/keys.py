@@ -1,77 +1,126 @@
-"""The documentation of every key, read from where it is set: the comment above it in conf/."""
+"""The keys of conf/ and their documentation, read as text: the comment above a key explains it."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_KEY = re.compile(r"( *)(\w+):( .*)?$")
+_KEY = re.compile(r"( *)(\w+):(?: +(.*))?$")
+_INCLUDE = re.compile(r" +- (\w+)$")
+_SCHEMA = re.compile(r"- /(schema[\w/]*)@\w+(?:: \"?([\w-]+))?")
+_PACKAGE = re.compile(r"# @package (\S+)$")
+_DATASET_DEFAULT = re.compile(r"\$\{oc\.select:[\w.]+,(.*)\}$")
 # Blocks that configure Hydra rather than this application.
-_FOREIGN = frozenset({"defaults", "hydra"})
+_HYDRA = frozenset({"defaults", "hydra"})
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is written on the command line, and the lines of comment above it; `file` is relative to conf/."""
+    """A key as on the command line, the comment lines above it, and its default as the yaml has it."""
 
     name: str
     text: tuple[str, ...]
-    file: Path
+    value: str
+
+    @property
+    def default(self) -> str:
+        """The default in words; empty if the comment has to explain it."""
+        match = _DATASET_DEFAULT.match(self.value)
+        value = match[1] if match else self.value
+        return "" if value.startswith("${") or value in ("???", "{}") else value
 
 
-def read_keys(conf: Path) -> list[Key]:
-    """Every key of the configuration files, config.yaml first."""
-    return [key for file in _files(conf) for key in _file_keys(file, conf)]
+def package_dir() -> Path:
+    """The folder of this package."""
+    return Path(__file__).parents[1]
 
 
-def documentation(conf: Path, config: str) -> str:
-    """The text of `--help` on the choices and keys of an application, safe inside a string.Template.
+def conf_dir() -> Path:
+    """The absolute folder of the configuration files: inside an installed package, or at the top of a checkout."""
+    installed = package_dir() / "conf"
+    return installed if installed.is_dir() else package_dir().parents[1] / "conf"
 
-    `config` is the name of its configuration file; the groups are those of config.yaml.
+
+def groups(conf: Path) -> list[str]:
+    """The config groups, such as dataset, method and tune."""
+    return sorted(path.name for path in conf.iterdir() if path.is_dir())
+
+
+def choices(conf: Path, group: str) -> list[str]:
+    """The choices of a config group. A file whose name begins with _ is a fragment of others, not a choice."""
+    return sorted(path.stem for path in (conf / group).glob("[!_]*.yaml"))
+
+
+def schemas(conf: Path) -> set[tuple[str, str]]:
+    """(group, name) of every schema that the configuration files refer to."""
+    names = set()
+    for file in conf.rglob("*.yaml"):
+        for match in _SCHEMA.finditer(file.read_text(encoding="utf-8")):
+            group, _, name = "/".join(part for part in match.groups() if part).rpartition("/")
+            names.add((group, name))
+    return names
+
+
+def default_choice(conf: Path, group: str) -> str:
+    """The choice of a group in config.yaml; empty if it is null."""
+    match = re.search(rf'^  - {group}: "?([\w-]+)', (conf / "config.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1] if match and match[1] != "null" else ""
+
+
+def purpose(file: Path) -> list[str]:
+    """The comment at the top of a configuration file, line by line."""
+    lines = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        if not _PACKAGE.match(line):
+            lines.append(line.removeprefix("#").strip())
+    return lines
+
+
+def read_keys(conf: Path, file: Path) -> dict[str, Key]:
+    """Name → key of a configuration file and of the files in its defaults list; texts add up, the last default counts.
+
+    Keys without any text are left out.
     """
-    lines: list[str] = []
-    keys = read_keys(conf)
-    for path in _files(conf):
-        file = path.relative_to(conf)
-        if file.stem != config and (config != "config" or not file.parent.name):
-            continue
-        lines += [f"{_title(file)}: {_purpose(path)}", ""]
-        for key in keys:
-            if key.file == file:
-                lines += [f"  {key.name}", *(f"      {line}" for line in key.text), ""]
-    return "\n".join(lines).replace("$", "$$")
+    merged = _merged(conf, file)
+    return {name: key for name, key in merged.items() if key.text}
 
 
-def _files(conf: Path) -> list[Path]:
-    return sorted(conf.rglob("*.yaml"), key=lambda path: (path.parent != conf, path))
+def choice_keys(conf: Path, group: str, choice: str) -> dict[str, Key]:
+    """The keys that `group`=`choice` adds."""
+    keys = read_keys(conf, conf / group / f"{choice}.yaml")
+    return {name: key for name, key in keys.items() if name.startswith(f"{group}.")}
 
 
-def _title(file: Path) -> str:
-    """How a file is chosen; one that begins with an underscore is part of every choice of its group."""
-    if not file.parent.name:
-        return "every job" if file.stem == "config" else "report"
-    return f"every {file.parent}" if file.stem.startswith("_") else f"{file.parent}={file.stem}"
+def _merged(conf: Path, file: Path) -> dict[str, Key]:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    merged: dict[str, Key] = {}
+    included = [match[1] for line in lines if (match := _INCLUDE.match(line)) and match[1] != "_self_"]
+    for name in included:
+        merged |= _merged(conf, file.with_name(f"{name}.yaml"))
+    for key in _own_keys(lines, file.relative_to(conf)):
+        before = merged.get(key.name, Key(key.name, (), ""))
+        merged[key.name] = Key(key.name, before.text + key.text, key.value)
+    return merged
 
 
-def _purpose(file: Path) -> str:
-    """The comment that a configuration file begins with."""
-    return file.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("#").strip()
-
-
-def _file_keys(file: Path, conf: Path) -> Iterator[Key]:
-    relative = file.relative_to(conf)
-    prefix = list(relative.parent.parts)
+def _own_keys(lines: list[str], file: Path) -> Iterator[Key]:
+    package = _PACKAGE.match(lines[0])
+    prefix = list(file.parent.parts)
+    if package:
+        prefix = [] if package[1] == "_global_" else package[1].split(".")
     parents: list[tuple[int, str]] = []
     comment: list[str] = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in lines:
         if line.strip().startswith("#"):
             comment.append(line.strip().removeprefix("#").strip())
             continue
         if match := _KEY.match(line):
             indent, name = len(match[1]), match[2]
             parents = [parent for parent in parents if parent[0] < indent]
-            path = [parent[1] for parent in parents]
+            path = [*prefix, *(parent[1] for parent in parents), name]
             parents.append((indent, name))
-            if name not in _FOREIGN and not _FOREIGN & set(path) and comment:
-                yield Key(".".join([*prefix, *path, name]), tuple(comment), relative)
+            if not _HYDRA & set(path):
+                yield Key(".".join(path), tuple(comment), (match[3] or "").partition("  #")[0])
         comment = []

@@ -1,29 +1,32 @@
-"""The table at the end of a job, and the command to browse what it left."""
+"""The table at the end of a command, and how to browse the results."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edlae_sweeps.cells import Cell
 from edlae_sweeps.console import print_line, print_table
+from edlae_sweeps.jobs import Result
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
 
 
-def print_summary(jobs: Sequence[tuple[Settings, list[Cell]]]) -> None:
-    """Test metrics of all cells, a table a data set, under its popularity baseline; then how to browse."""
+def print_summary(jobs: Sequence[tuple[Settings, Sequence[Result]]]) -> None:
+    """Print the test metrics of all results, one table a data set, below its popularity baseline; then how to browse.
+
+    `jobs` holds the settings and the results of each job, at least one result each.
+    """
     for label in dict.fromkeys(settings.dataset.label for settings, _ in jobs):
-        cells = [cell for settings, cells in jobs if settings.dataset.label == label for cell in cells]
-        first = cells[0].metrics
+        results = [result for settings, results in jobs if settings.dataset.label == label for result in results]
+        metrics = results[0].metrics
         baseline = [
-            "popularity", "", "", "", _with_error(first, "baseline/ndcg_100"),
-            f"{first['baseline/recall_20']:.4f}", f"{first['baseline/recall_50']:.4f}", "", "",
+            "popularity", "", "", "", _with_error(metrics, "baseline/ndcg_100"),
+            f"{metrics['baseline/recall_20']:.4f}", f"{metrics['baseline/recall_50']:.4f}", "", "",
         ]  # fmt: skip
-        print_table(f"{label}, test users", _HEADER, [baseline, *map(_row, cells)])
-        if any(cell.tags["shared"] == "true" for cell in cells):
-            print_line("* the factorisation is shared by the ranks of its job")
+        print_table(f"{label}, test users", _HEADER, [baseline, *map(_row, results)])
+        if any(result.shared for result in results):
+            print_line("* the ranks of the job share the factorisation")
     for line in dict.fromkeys(_browse(settings) for settings, _ in jobs):
         print_line(line)
 
@@ -35,8 +38,8 @@ def _browse(settings: Settings) -> str:
     return f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
 
 
-def _row(cell: Cell) -> list[str]:
-    params, metrics = cell.params, cell.metrics
+def _row(result: Result) -> list[str]:
+    params, metrics = result.params, result.metrics
     return [
         params["method"],
         str(params["rank"]),
@@ -46,7 +49,7 @@ def _row(cell: Cell) -> list[str]:
         f"{metrics['test/recall_20']:.4f}",
         f"{metrics['test/recall_50']:.4f}",
         f"{metrics['train/squared_error']:,.0f}",
-        f"{metrics['time/fit_seconds']:.1f}" + ("*" if cell.tags["shared"] == "true" else ""),
+        f"{metrics['time/fit_seconds']:.1f}" + ("*" if result.shared else ""),
     ]
 
 
@@ -54,5 +57,5 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _with_error(metrics: dict[str, float], name: str) -> str:
+def _with_error(metrics: Mapping[str, float], name: str) -> str:
     return f"{metrics[name]:.4f} ± {metrics[f'{name}_se']:.4f}"

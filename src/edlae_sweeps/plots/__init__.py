@@ -1,11 +1,16 @@
-"""Pictures from plain tables; the only importer of matplotlib."""
+"""Pictures drawn from plain numbers and labels. The only importer of matplotlib; knows no method by name."""
 
+from edlae_sweeps.plots.curves import Differences, Series, plot_curves, plot_training
+from edlae_sweeps.plots.diagonal import DiagonalPair, Residuals, plot_diagonal
+from edlae_sweeps.plots.epochs import Epochs, plot_epochs
 from edlae_sweeps.plots.proposition import Trial, plot_proposition
-from edlae_sweeps.plots.report import Epochs, Series, plot_curves, plot_diagonal, plot_epochs, plot_training
 from edlae_sweeps.plots.tuning import plot_history, plot_landscape
 
 __all__ = [
+    "DiagonalPair",
+    "Differences",
     "Epochs",
+    "Residuals",
     "Series",
     "Trial",
     "plot_curves",

@@ -1,4 +1,4 @@
-"""Pictures on disk."""
+"""Saving pictures."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """As png, svg and pdf, without the date of making."""
+    """Save as png, svg and pdf and return the files, png first. They hold no date: equal figures give equal bytes."""
     files = []
     with rc_context({"svg.hashsalt": "edlae_sweeps"}):
         for suffix, metadata in ((".png", {}), (".svg", {"Date": None}), (".pdf", {"CreationDate": None})):

@@ -1,4 +1,4 @@
-"""The Proposition in a picture: nonlinear models above their bound, and accuracy over depth."""
+"""The Proposition tested: training squared error of nonlinear models against its bound, and accuracy by depth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from edlae_sweeps.plots.files import save
 
 _MARKERS = {"relu": "^", "tanh": "o", "gelu": "D", "selu": "s"}
-_NONE = "none"
-# Points of one rank stand side by side, as far as this from it to either side.
+_OTHER_MARKER = "v"
+_UNWEIGHTED = "none"
+# The points of a rank are spread sideways, up to this factor on either side.
 _SPREAD = 1.15
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One deep autoencoder: its shape, the bound of its rank, how near it came, and its accuracy.
+    """One nonlinear autoencoder: its shape, the bound at its rank, how close it came, and its accuracy.
 
-    `start_ratio` is its squared error over the bound before training, `trained_ratio` the best of an epoch, `ratio` the
-    better of the two; `last` describes the last hidden layer; `error` is the standard error of `ndcg`, on test users.
+    The ratios divide squared error by the bound: `start_ratio` before training, `trained_ratio` at the best epoch,
+    `ratio` the smaller of the two. `last` describes the last hidden layer. `error` is the standard error of the test
+    nDCG@100 `ndcg`.
     """
 
     rank: int
@@ -43,77 +45,86 @@ class Trial:
 
     @property
     def depth(self) -> int:
-        """Nonlinear layers."""
+        """Number of nonlinear layers."""
         return len(self.hidden) + (not self.last.startswith("linear"))
 
     @property
     def narrow(self) -> bool:
-        """Whether a layer before the last hidden one has fewer units than it."""
+        """True if a hidden layer has fewer units than the last one (k)."""
         return min([self.rank, *self.hidden]) < self.rank
 
 
 def plot_proposition(title: str, trials: Sequence[Trial], path: Path) -> list[Path]:
-    """Squared error over rank, the bound as a line and the models as points; and test nDCG@100 over depth."""
+    """Squared error by rank, with the bound as a line and the models as points; test nDCG@100 by depth."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     figure.suptitle(title)
-    _errors(left, trials)
-    _depths(right, [one for one in trials if one.weights == _NONE and not one.narrow])
+    _draw_errors(left, trials)
+    _draw_depths(right, [trial for trial in trials if trial.weights == _UNWEIGHTED and not trial.narrow])
     return save(figure, path)
 
 
-def _errors(ax: Axes, trials: Sequence[Trial]) -> None:
-    plain = [one for one in trials if one.weights == _NONE]
-    bounds = dict(sorted({one.rank: one.bound for one in plain}.items()))
+def _draw_errors(ax: Axes, trials: Sequence[Trial]) -> None:
+    """Squared error of the models trained without row weights; the title covers all of them."""
+    unweighted = [trial for trial in trials if trial.weights == _UNWEIGHTED]
+    bounds = dict(sorted({trial.rank: trial.bound for trial in unweighted}.items()))
     ax.plot(list(bounds), list(bounds.values()), color="0.3", label="bound: linear, SVD")
     for rank, bound in bounds.items():
-        # A point beside its rank has its bound below it, not the line between the ranks.
+        # Points are spread sideways: a level bar shows the bound below each, where the line would slope.
         ax.plot([rank / _SPREAD, rank * _SPREAD], [bound, bound], color="0.3", linewidth=3, alpha=0.5)
-    for rank in bounds:
-        here = [one for one in plain if one.rank == rank]
-        for place, one in zip(np.linspace(-1, 1, len(here) + 2)[1:-1], here, strict=True):
-            ax.plot(
-                rank * _SPREAD**place, one.bound * one.trained_ratio, _MARKERS.get(one.activation, "v"),
-                color="crimson" if one.narrow else "tab:blue", fillstyle="full" if one.init == "svd" else "none",
-                markersize=5, alpha=0.8,
-            )  # fmt: skip
-    for name, marker in _MARKERS.items():
-        if any(one.activation == name for one in plain):
-            ax.plot([], [], marker, color="tab:blue", fillstyle="none", label=f"{name}, from a random start")
-    ax.plot([], [], "o", color="tab:blue", label="filled: from the SVD")
-    if any(one.narrow for one in plain):
-        ax.plot([], [], "o", color="crimson", fillstyle="none", label="a layer narrower than k")
-    least = min(one.ratio for one in trials)
-    ax.set_title(
-        f"smallest ratio of {len(trials)} models in {sum(one.epochs for one in trials):,} epochs: "
-        f"1 {'+' if least >= 1 else '−'} {abs(least - 1):.1e}",
-        fontsize="medium",
-    )
+        cohort = [trial for trial in unweighted if trial.rank == rank]
+        for offset, trial in zip(np.linspace(-1, 1, len(cohort) + 2)[1:-1], cohort, strict=True):
+            color = "crimson" if trial.narrow else "tab:blue"
+            _draw_point(ax, trial, rank * _SPREAD**offset, trial.bound * trial.trained_ratio, color, 5)
+    _add_legend(ax, unweighted)
+    least = min(trial.ratio for trial in trials)
+    epochs = sum(trial.epochs for trial in trials)
+    excess = f"1 {'+' if least >= 1 else '−'} {abs(least - 1):.1e}"
+    models = "1 model" if len(trials) == 1 else f"{len(trials)} models"
+    ax.set_title(f"smallest ratio of {models} in {epochs:,} epochs: {excess}", fontsize="medium")
     ax.set(xscale="log", xlabel="rank k", ylabel="training squared error")
     ax.xaxis.set_major_locator(FixedLocator(list(bounds)))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xticklabels([f"{rank:,}" for rank in bounds])
-    ax.legend(fontsize="small")
     ax.grid(alpha=0.25)
 
 
-def _depths(ax: Axes, trials: Sequence[Trial]) -> None:
-    """Of each depth all activations as points, and a line through the one that is best on validation users."""
-    ranks = sorted({one.rank for one in trials})
+def _add_legend(ax: Axes, trials: Sequence[Trial]) -> None:
+    """Explain markers, fills and colours."""
+    for activation, marker in _MARKERS.items():
+        if any(trial.activation == activation for trial in trials):
+            ax.plot([], [], marker, color="tab:blue", fillstyle="none", label=f"{activation}, random start")
+    ax.plot([], [], "o", color="tab:blue", label="filled: started from the SVD")
+    if any(trial.narrow for trial in trials):
+        ax.plot([], [], "o", color="crimson", fillstyle="none", label="a layer narrower than k")
+    ax.legend(fontsize="small")
+
+
+def _draw_depths(ax: Axes, trials: Sequence[Trial]) -> None:
+    """Every model as a point, and a line through the model of each depth with the best validation nDCG@100."""
+    ranks = sorted({trial.rank for trial in trials})
     for number, rank in enumerate(ranks):
+        color = f"C{number}"
         for init, line in (("random", "-"), ("svd", ":")):
-            of_rank = [one for one in trials if (one.rank, one.init) == (rank, init)]
-            for one in of_rank:
-                ax.plot(one.depth, one.ndcg, _MARKERS.get(one.activation, "v"), color=f"C{number}", markersize=4,
-                        fillstyle="full" if init == "svd" else "none", alpha=0.8)  # fmt: skip
-            depths = sorted({one.depth for one in of_rank})
-            best = [
-                max((one for one in of_rank if one.depth == depth), key=lambda one: one.validation) for depth in depths
-            ]
+            cohort = [trial for trial in trials if (trial.rank, trial.init) == (rank, init)]
+            best: dict[int, Trial] = {}
+            for trial in sorted(cohort, key=lambda trial: trial.depth):
+                _draw_point(ax, trial, trial.depth, trial.ndcg, color, 4)
+                if trial.depth not in best or trial.validation > best[trial.depth].validation:
+                    best[trial.depth] = trial
             if best:
-                ax.plot(depths, [one.ndcg for one in best], line, color=f"C{number}", label=f"k = {rank}, {init}")
-    ax.set_xticks(sorted({one.depth for one in trials}))
+                ndcg = [trial.ndcg for trial in best.values()]
+                ax.plot(list(best), ndcg, line, color=color, label=f"k = {rank}, {init}")
+    ax.set_xticks(sorted({trial.depth for trial in trials}))
     ax.margins(x=0.15)
     ax.set(xlabel="nonlinear layers", ylabel="test nDCG@100, line: best on validation")
-    ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=max(1, len(ranks)))
+    if ranks:
+        ax.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=max(1, len(ranks)))
     ax.grid(alpha=0.25)
+
+
+def _draw_point(ax: Axes, trial: Trial, x: float, y: float, color: str, size: float) -> None:
+    """The marker tells the activation, a filled marker a start from the SVD."""
+    marker = _MARKERS.get(trial.activation, _OTHER_MARKER)
+    fill = "full" if trial.init == "svd" else "none"
+    ax.plot(x, y, marker, color=color, fillstyle=fill, markersize=size, alpha=0.8)

@@ -1,4 +1,4 @@
-"""What a search found, as pictures."""
+"""Pictures of a search."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ _BEST: dict[str, Any] = {
 def plot_landscape(
     rows: Sequence[Mapping[str, Any]], axes: Mapping[str, bool], metric: str, title: str, path: Path
 ) -> None:
-    """The metric over one or two parameters; `axes` says of each whether its scale is logarithmic. The best is marked.
+    """The metric over one or two parameters, with the best evaluation marked.
 
-    Parameters beyond two are not shown.
+    `axes` maps each parameter to whether its scale is logarithmic. Only the first two are shown.
     """
     figure = Figure(figsize=(6.4, 4.4), layout="constrained")
     ax = figure.subplots()
@@ -39,19 +39,19 @@ def plot_landscape(
         ax.set_ylabel(f"validation {_name(metric)}")
     else:
         y = np.array([row[names[1]] for row in rows])
-        # A few bad points would hide the differences between the good ones.
+        # A few bad points would stretch the colours and hide the differences between good ones.
         low = np.quantile(values, 0.1) if len(values) > 4 else values.min()
         points = ax.scatter(x, y, c=values, cmap="viridis", vmin=low, s=60, edgecolor="black", linewidth=0.4)
         ax.scatter(x[best], y[best], **_BEST)
         figure.colorbar(points, label=f"validation {_name(metric)}", extend="min" if low > values.min() else "neither")
         _axis(ax, "y", names[1], axes[names[1]])
     _axis(ax, "x", names[0], axes[names[0]])
-    ax.set_title(f"{title}: best {values[best]:.4f} at " + ", ".join(_at(name, rows[best][name]) for name in axes))
+    ax.set_title(f"{title}: best {values[best]:.4f} at " + ", ".join(_value(name, rows[best][name]) for name in axes))
     figure.savefig(path, dpi=130)
 
 
 def plot_history(rows: Sequence[Mapping[str, Any]], metric: str, title: str, path: Path) -> None:
-    """The metric of each evaluation with its standard error, and the best so far, in their order."""
+    """The metric of each evaluation in order, with its standard error, and the best so far."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     ax = figure.subplots()
     values = np.array([row[metric] for row in rows])
@@ -71,7 +71,7 @@ def _axis(ax: Axes, which: str, name: str, log: bool) -> None:
     ax.set(**{f"{which}label": _LABELS.get(name, name), f"{which}scale": "log" if log else "linear"})
 
 
-def _at(name: str, value: float) -> str:
+def _value(name: str, value: float) -> str:
     return f"{_LABELS.get(name, name)} = {value:.3g}"
 
 

@@ -1,5 +1,5 @@
-"""The report: what the tracking store holds, as figures, tables and a page. Reads tracking alone, never methods."""
+"""The report: figures, tables and one page from the runs in the tracking store."""
 
-from edlae_sweeps.reporting.report import report
+from edlae_sweeps.reporting.report import Report, report
 
-__all__ = ["report"]
+__all__ = ["Report", "report"]

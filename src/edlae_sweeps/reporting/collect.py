@@ -1,119 +1,130 @@
-"""The cells that a report is made of: of each (method, rank) the best validated one, all measured alike."""
+"""The cells of a report: for each (method, rank) the one with the best validation nDCG@100, all measured alike."""
 
 import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edlae_sweeps.tracking import Experiment, Found
+from edlae_sweeps.methods import Look
+from edlae_sweeps.reporting.looks import look, paper_methods, place
+from edlae_sweeps.reporting.tables import counted
+from edlae_sweeps.tracking import Experiment, StoredRun
 
-# Order of lines and rows: as in Figure 1, and then what goes beyond it.
-ORDER = ("admm", "closed", "zero_diag", "unconstrained", "relaxed", "denoising", "svd", "deep", "admm_published")
-# Without any regularisation: they are told of by their squared error, and are no recommenders to be compared.
-UNREGULARISED = ("svd", "deep")
-# What cells have to have in common to be compared.
-_ALIKE = ("data_digest", "results_version", "dtype")
+# Tags or parameters that must agree for cells to be comparable.
+_PROTOCOL = ("data_digest", "results_version", "dtype")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One cell as the store has it; `rank` is a number or None for full."""
+class StoredCell:
+    """One cell in the store; `rank` is an integer, or None for full."""
 
     method: str
     rank: int | None
-    run: Found
+    run: StoredRun
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Its metrics by name."""
+        """Metrics by name."""
         return dict(self.run.metrics)
 
     @property
-    def shown_rank(self) -> str:
-        """The rank as it is written."""
+    def look(self) -> Look:
+        """How to name and draw the method, and its role in the report."""
+        return look(self.method)
+
+    @property
+    def rank_text(self) -> str:
+        """The rank in writing."""
         return "full" if self.rank is None else str(self.rank)
 
     @property
     def order(self) -> tuple[int, str, float]:
-        """Methods in their order, ranks ascending, full last."""
-        place = ORDER.index(self.method) if self.method in ORDER else len(ORDER)
-        return place, self.method, float("inf") if self.rank is None else self.rank
+        """Sort key: methods in registry order, ranks ascending, full last."""
+        return *place(self.method), float("inf") if self.rank is None else self.rank
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The best cell of each (method, rank); those that were repeated to be timed; all deep autoencoders, each once;
-    what was left out, in words.
+    """The cells of one data set.
+
+    best      for each (method, rank) the best cell, in order; methods that are only timed excluded
+    timed     cells that were repeated for timing
+    trials    every cell of a method that tests the Proposition, once per run key
+    left_out  one line for each group of cells that the report excludes
     """
 
-    best: list[Entry]
-    timed: list[Entry]
-    deep: list[Entry]
+    best: list[StoredCell]
+    timed: list[StoredCell]
+    trials: list[StoredCell]
     left_out: list[str]
 
-    def of(self, method: str) -> list[Entry]:
-        """The cells of one method by rank."""
-        return [entry for entry in self.best if entry.method == method]
+    def of(self, method: str) -> list[StoredCell]:
+        """The cells of a method by rank."""
+        return [cell for cell in self.best if cell.method == method]
 
-    def at(self, method: str, rank: int | None) -> Entry | None:
-        """The cell of one method and rank."""
-        return next((entry for entry in self.of(method) if entry.rank == rank), None)
+    def at(self, method: str, rank: int | None) -> StoredCell | None:
+        """The cell of a method at a rank; None if there is none."""
+        return next((cell for cell in self.of(method) if cell.rank == rank), None)
 
     @property
     def methods(self) -> list[str]:
-        """The methods in their order."""
-        return list(dict.fromkeys(entry.method for entry in self.best))
+        """The methods in registry order."""
+        return list(dict.fromkeys(cell.method for cell in self.best))
 
     @property
     def ranks(self) -> list[int | None]:
-        """Every rank that a method has, full last."""
-        numbers = sorted({entry.rank for entry in self.best if entry.rank is not None})
-        return [*numbers, *([None] if any(entry.rank is None for entry in self.best) else [])]
+        """Every rank of any method, full last."""
+        numbers = sorted({cell.rank for cell in self.best if cell.rank is not None})
+        return [*numbers, *([None] if any(cell.rank is None for cell in self.best) else [])]
 
 
 def collect(experiment: Experiment) -> Collected:
-    """All finished cells of a data set. Where they differ in data, split, type or version, the most numerous count."""
-    cells = [_entry(run) for run in experiment.find("tags.kind = 'cell'")]
-    kinds = Counter(_kind(cell) for cell in cells)
-    # Of equally many the newest.
-    chosen = max(reversed(kinds), key=lambda kind: kinds[kind], default=None)
+    """Collect the finished cells. If they differ in data, split, dtype or version, the largest group counts."""
+    cells = [_stored_cell(run) for run in experiment.find("tags.kind = 'cell'")]
+    sizes = Counter(_protocol(cell) for cell in cells)
+    # Of groups of equal size, the newest.
+    chosen = max(reversed(sizes), key=lambda protocol: sizes[protocol], default=None)
     left_out = [
-        f"{count} cell(s) with " + ", ".join(f"{name} {value[:12]}" for name, value in zip(_ALIKE, kind, strict=True))
-        for kind, count in kinds.items()
-        if kind != chosen
+        f"{counted(size, 'cell')} with "
+        + ", ".join(f"{name} {value[:12]}" for name, value in zip(_PROTOCOL, protocol, strict=True))
+        for protocol, size in sizes.items()
+        if protocol != chosen
     ]
-    alike = [cell for cell in cells if _kind(cell) == chosen]
-    timed = [cell for cell in alike if cell.run.tags.get("repeat")]
-    best: list[Entry] = []
+    alike = [cell for cell in cells if _protocol(cell) == chosen]
+    best: list[StoredCell] = []
     ordered = sorted(alike, key=lambda cell: cell.order)
     for _, group in itertools.groupby(ordered, key=lambda cell: cell.order):
-        # max takes the first of equals: the newest.
+        # max takes the first of equals: reversed, that is the newest.
         best.append(max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"]))
-    deep = {cell.run.tags["run_key"]: cell for cell in alike if cell.method == "deep"}
-    shown = [cell for cell in best if cell.method != "admm_published"]
-    return Collected(shown, timed, list(deep.values()), left_out + _missing(best))
+    return Collected(
+        best=[cell for cell in best if cell.look.role != "timed"],
+        timed=[cell for cell in alike if cell.run.tags.get("repeat")],
+        trials=list({cell.run.tags["run_key"]: cell for cell in alike if cell.look.role == "trial"}.values()),
+        left_out=left_out + _missing(best),
+    )
 
 
-def _missing(best: Sequence[Entry]) -> list[str]:
-    """Ranks that one method of Figure 1 has and another not, and the command that computes them."""
-    main = [entry for entry in best if entry.method in ORDER[:4]]
-    ranks = list(dict.fromkeys(entry.shown_rank for entry in sorted(main, key=lambda one: one.order[2])))
-    found = []
-    for method in ORDER[:4]:
-        has = {entry.shown_rank for entry in main if entry.method == method}
-        if lacks := [rank for rank in ranks if rank not in has]:
-            dataset = main[0].run.params["dataset"]
-            found.append(
-                f"{method} has no finished cell at rank {', '.join(lacks)}: python -m edlae_sweeps dataset={dataset} "
-                f"method={method} 'rank=[{','.join(lacks)}]'"
+def _missing(best: Sequence[StoredCell]) -> list[str]:
+    """Ranks that some of the paper's methods have and others lack, with the command that runs them."""
+    methods = paper_methods()
+    cells = sorted((cell for cell in best if cell.method in methods), key=lambda cell: cell.order[2])
+    ranks = list(dict.fromkeys(cell.rank_text for cell in cells))
+    lines = []
+    for method in methods:
+        finished = {cell.rank_text for cell in cells if cell.method == method}
+        if missing := [rank for rank in ranks if rank not in finished]:
+            dataset = cells[0].run.params["dataset"]
+            lines.append(
+                f"{method} has no finished cell at rank {', '.join(missing)}; "
+                f"run python -m edlae_sweeps dataset={dataset} method={method} 'rank=[{','.join(missing)}]'"
             )
-    return found
+    return lines
 
 
-def _entry(run: Found) -> Entry:
+def _stored_cell(run: StoredRun) -> StoredCell:
     rank = run.params["rank"]
-    return Entry(run.params["method"], None if rank == "full" else int(rank), run)
+    return StoredCell(run.params["method"], None if rank == "full" else int(rank), run)
 
 
-def _kind(cell: Entry) -> tuple[str, ...]:
-    return tuple(cell.run.tags.get(name) or cell.run.params.get(name, "?") for name in _ALIKE)
+def _protocol(cell: StoredCell) -> tuple[str, ...]:
+    return tuple(cell.run.tags.get(name) or cell.run.params.get(name, "?") for name in _PROTOCOL)

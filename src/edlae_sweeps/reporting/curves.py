@@ -1,59 +1,68 @@
-"""Accuracy and training error over rank."""
+"""Accuracy and training error by rank, and the data set they were measured on."""
 
 import json
-from pathlib import Path
+from typing import Any
 
-from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.reporting.collect import Collected, Entry
+from edlae_sweeps.plots import Series
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
-from edlae_sweeps.tracking import Experiment
 
 METRICS = ("ndcg_100", "recall_20", "recall_50")
 
 
 def accuracy_table(collected: Collected) -> Table:
-    """Every cell: parameters, validation and test metrics with standard errors."""
+    """One row per cell: parameters, validation nDCG@100, and test metrics with standard errors."""
     header = ("method", "rank", "λ", "p", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE", "Recall@50 ± SE")
     rows = []
-    for entry in collected.best:
-        metrics = entry.metrics
+    for cell in collected.best:
+        metrics = cell.metrics
         tests = [f"{metrics[f'test/{name}']:.4f} ± {metrics[f'test/{name}_se']:.4f}" for name in METRICS]
         validation = f"{metrics['validation/ndcg_100']:.4f}"
-        rows.append((entry.method, entry.shown_rank, _param(entry, "l2"), _param(entry, "dropout"), validation, *tests))
+        rows.append((cell.method, cell.rank_text, _param(cell, "l2"), _param(cell, "dropout"), validation, *tests))
     return Table("Accuracy by rank", header, tuple(rows))
 
 
 def numbers_table(collected: Collected) -> Table:
-    """The numbers behind the figures, in full precision, with the run that each is from."""
+    """The numbers behind the figures in full precision, with the run key and run id of each cell."""
     names = [f"test/{name}{suffix}" for name in METRICS for suffix in ("", "_se")]
     names += ["validation/ndcg_100", "train/squared_error", "train/objective", "time/fit_seconds"]
     names += ["residual/diagonal", "residual/off_diagonal", "diagonal/median", "diagonal/q95"]
     rows = []
-    for entry in collected.best:
-        values = [repr(entry.metrics[name]) if name in entry.metrics else "" for name in names]
-        params = (_param(entry, "l2"), _param(entry, "dropout"))
-        rows.append((entry.method, entry.shown_rank, *params, *values, entry.run.tags["run_key"], entry.run.id))
+    for cell in collected.best:
+        values = [repr(cell.metrics[name]) if name in cell.metrics else "" for name in names]
+        params = (_param(cell, "l2"), _param(cell, "dropout"))
+        rows.append((cell.method, cell.rank_text, *params, *values, cell.run.tags["run_key"], cell.run.id))
     return Table("Numbers", ("method", "rank", "l2", "dropout", *names, "run_key", "run_id"), tuple(rows))
 
 
-def dataset_table(experiment: Experiment, entry: Entry, folder: Path) -> Table:
-    """The summary of the data set that a cell was measured on."""
-    try:
-        summary = json.loads(experiment.fetch(entry.run.id, "dataset.json", folder).read_text(encoding="utf-8"))
-    except TrackingError:
-        # Runs of the first version had none.
-        summary = {}
+def dataset_table(cell: StoredCell, reader: Reader) -> Table:
+    """The summary of the data set that a cell was measured on; empty for runs that logged none."""
+    summary: dict[str, Any] = json.loads(reader.text(cell, "dataset.json") or "{}")
     rows = []
     for name, value in summary.items():
-        shown = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]
+        if name == "sha256":
+            continue
+        text = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]
         if isinstance(value, dict):
-            if name == "sha256":
-                continue
-            shown = ", ".join(f"{number:,.0f} ({level})" for level, number in value.items())
-        rows.append((name.replace("_", " "), shown))
+            text = ", ".join(f"{number:,.0f} ({level})" for level, number in value.items())
+        rows.append((name.replace("_", " "), text))
     return Table("Data set", ("", "value"), tuple(rows))
 
 
-def _param(entry: Entry, name: str) -> str:
-    value = entry.run.params.get(name)
+def series(collected: Collected, metric: str, *roles: str) -> list[Series]:
+    """One line for each method with one of the roles and the metric, with standard errors if they were logged."""
+    lines = []
+    for method in collected.methods:
+        cells = [cell for cell in collected.of(method) if metric in cell.metrics and cell.look.role in roles]
+        if not cells:
+            continue
+        errors = [cell.metrics[f"{metric}_se"] for cell in cells] if f"{metric}_se" in cells[0].metrics else None
+        ranks, values = [cell.rank for cell in cells], [cell.metrics[metric] for cell in cells]
+        lines.append(Series(cells[0].look.label, cells[0].look.style, ranks, values, errors))
+    return lines
+
+
+def _param(cell: StoredCell, name: str) -> str:
+    value = cell.run.params.get(name)
     return "" if value is None else f"{float(value):.4g}"

@@ -1,48 +1,46 @@
-"""What the methods learn as the diagonal of UVᵀ, which no metric sees (Section 3.4)."""
+"""The learned diagonal of UVᵀ (Section 3.4 of the paper), which no ranking metric shows."""
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from edlae_sweeps.reporting.collect import Collected
-from edlae_sweeps.reporting.pairs import load_arrays
+from edlae_sweeps.methods import PUBLISHED_RIVAL, REFERENCE
+from edlae_sweeps.plots import DiagonalPair
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.looks import label
+from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
-from edlae_sweeps.tracking import Experiment
 
 _QUANTILES = ("q05", "median", "q95")
 
 
-def diagonals_of(
-    collected: Collected, experiment: Experiment, folder: Path
-) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
-    """Rank → diag(UVᵀ) (n,) of the closed form and of ADMM, where both have it."""
-    found = {}
+def diagonal_pairs(collected: Collected, reader: Reader) -> dict[int, DiagonalPair]:
+    """The diagonals of the reference and of its published rival, by rank, where both were logged."""
+    pairs = {}
     for rank in collected.ranks:
-        cells = [collected.at(method, rank) for method in ("closed", "admm")]
-        if rank is not None and all(cell is not None and "diagonal/median" in cell.metrics for cell in cells):
-            values = [load_arrays(experiment, cell, "diagonal.npz", folder)["diagonal"] for cell in cells if cell]
-            found[rank] = (values[0], values[1])
-    return found
+        reference, rival = collected.at(REFERENCE, rank), collected.at(PUBLISHED_RIVAL, rank)
+        if rank is None or reference is None or rival is None:
+            continue
+        if _has_diagonal(reference) and _has_diagonal(rival):
+            arrays = [reader.arrays(cell, "diagonal.npz")["diagonal"] for cell in (reference, rival)]
+            pairs[rank] = DiagonalPair(rank, arrays[0], arrays[1])
+    return pairs
 
 
-def diagonal_table(collected: Collected, experiment: Experiment, folder: Path) -> Table:
-    """Quantiles of diag(UVᵀ) over items by rank, and the correlation of the closed form's with ADMM's."""
-    both = diagonals_of(collected, experiment, folder)
+def diagonal_table(collected: Collected, pairs: dict[int, DiagonalPair]) -> Table:
+    """Quantiles over items of diag(UVᵀ) by rank, and the correlation of the two methods' diagonals."""
     rows = []
     for rank in collected.ranks:
-        cells = [collected.at(method, rank) for method in ("closed", "admm")]
-        shown = [
-            " / ".join(f"{cell.metrics[f'diagonal/{name}']:.3f}" for name in _QUANTILES)
-            if cell is not None and "diagonal/median" in cell.metrics
-            else ""
-            for cell in cells
-        ]
-        if any(shown):
-            correlation = (
-                f"{np.corrcoef(*both[rank])[0, 1]:.2f}" if rank in both and np.ptp(both[rank], 1).all() else ""
-            )
-            rows.append((str(rank), *shown, correlation))
-    header = ("rank", "closed: 5 % / median / 95 %", "ADMM: 5 % / median / 95 %", "correlation over items")
+        texts = [_quantiles(collected.at(method, rank)) for method in (REFERENCE, PUBLISHED_RIVAL)]
+        correlation = pairs[rank].correlation if rank is not None and rank in pairs else None
+        if any(texts):
+            rows.append((str(rank), *texts, "" if correlation is None else f"{correlation:.2f}"))
+    quantiles = [f"{label(method)}: 5 % / median / 95 %" for method in (REFERENCE, PUBLISHED_RIVAL)]
+    header = ("rank", *quantiles, "correlation over items")
     return Table("diag(UVᵀ) over items", header, tuple(rows))
+
+
+def _quantiles(cell: StoredCell | None) -> str:
+    if cell is None or not _has_diagonal(cell):
+        return ""
+    return " / ".join(f"{cell.metrics[f'diagonal/{name}']:.3f}" for name in _QUANTILES)
+
+
+def _has_diagonal(cell: StoredCell) -> bool:
+    return "diagonal/median" in cell.metrics

@@ -1,68 +1,62 @@
-"""The report as one self-contained HTML page: pictures inside, no request to anywhere."""
+"""The report as one self-contained HTML page: pictures embedded, no requests."""
 
 import base64
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.reporting.collect import Collected, Entry
-from edlae_sweeps.reporting.tables import Table
-from edlae_sweeps.tracking import Experiment
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.figures import Figure
+from edlae_sweeps.reporting.reader import Reader
+from edlae_sweeps.reporting.tables import Table, counted
 
 _PACKAGES = ("edlae_sweeps", "python", "numpy", "scipy", "mlflow")
-_VERSIONS = (*(f"version.{name}" for name in _PACKAGES), "cpu", "blas", "blas_threads")
-_ENVIRONMENT = "edlae_sweeps {}, Python {}, NumPy {}, SciPy {}, MLflow {}; {}, {}, {} thread(s)"
+_TAGS = (*(f"version.{name}" for name in _PACKAGES), "cpu", "blas", "blas_threads")
+_ENVIRONMENT = "edlae_sweeps {}, Python {}, NumPy {}, SciPy {}, MLflow {}; {}, {}, {}"
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A picture: its title, what it shows in words, and its files, the png first."""
+class Contents:
+    """What a page shows: its figures and tables, the machine of the timings, and what the report leaves out."""
 
-    title: str
-    alt: str
-    files: list[Path]
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+    machine: str
+    left_out: Sequence[str]
 
 
-def page(
-    name: str,
-    collected: Collected,
-    figures: Sequence[Figure],
-    tables: Sequence[Table],
-    commands: Sequence[tuple[Entry, str]],
-    machine: str,
-    left_out: Sequence[str],
-) -> str:
-    """The page as text."""
+def page(name: str, collected: Collected, contents: Contents, reader: Reader) -> str:
+    """The HTML text of the report on the data set `name`."""
     environment = Environment(
         loader=PackageLoader("edlae_sweeps.reporting", "."),
         autoescape=select_autoescape(["html"]),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    versions = sorted({tuple(entry.run.tags.get(tag, "?") for tag in _VERSIONS) for entry in collected.best})
+    figures = [(figure, base64.b64encode(figure.files[0].read_bytes()).decode()) for figure in contents.figures]
     return environment.get_template("page.html").render(
         name=name,
-        figures=[(figure, base64.b64encode(figure.files[0].read_bytes()).decode()) for figure in figures],
-        tables=tables,
-        machine=machine,
-        left_out=left_out,
-        commands=commands,
+        figures=figures,
+        tables=contents.tables,
+        machine=contents.machine,
+        left_out=contents.left_out,
+        commands=[(cell, _command(cell, reader)) for cell in collected.best],
         digest=collected.best[0].run.tags.get("data_digest", "?"),
-        versions=[_ENVIRONMENT.format(*values) for values in versions],
+        environments=sorted({_environment(cell) for cell in collected.best}),
     )
 
 
-def command(experiment: Experiment, entry: Entry, folder: Path) -> str:
-    """The command that the cell is from, of whose ranks it may be one."""
-    into = folder / entry.run.id
-    into.mkdir(exist_ok=True)
-    try:
-        lines = experiment.fetch(entry.run.id, "overrides.yaml", into).read_text(encoding="utf-8").splitlines()
-    except TrackingError:
-        return "its configuration is gone"
-    overrides = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+def _environment(cell: StoredCell) -> str:
+    *values, threads = (cell.run.tags.get(tag, "?") for tag in _TAGS)
+    return _ENVIRONMENT.format(*values, counted(threads, "thread"))
+
+
+def _command(cell: StoredCell, reader: Reader) -> str:
+    """The command that ran the cell, perhaps along with other ranks."""
+    text = reader.text(cell, "overrides.yaml")
+    if text is None:
+        return "the configuration is gone from the store"
+    overrides = [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")]
     return shlex.join(["python", "-m", "edlae_sweeps", *overrides])

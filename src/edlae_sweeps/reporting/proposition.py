@@ -1,35 +1,34 @@
-"""The Proposition on trial: nonlinear models against the bound of their rank, and what depth does to accuracy."""
+"""The Proposition tested: nonlinear models against the bound at their rank."""
 
 import json
 from collections.abc import Sequence
 
 from edlae_sweeps.plots import Trial
-from edlae_sweeps.reporting.collect import Collected, Entry
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
-from edlae_sweeps.tracking import Experiment
 
 
-def trials(collected: Collected, experiment: Experiment) -> list[Trial]:
-    """Every deep autoencoder that has a bound to be measured by, in the order of its settings."""
-    found = [_trial(entry, experiment) for entry in collected.deep if "train/ratio" in entry.metrics]
-    return sorted(found, key=lambda one: (one.rank, len(one.hidden), one.hidden, one.activation, one.init, one.weights))
+def read_trials(collected: Collected, reader: Reader) -> list[Trial]:
+    """Every nonlinear autoencoder with a logged bound, sorted by its settings."""
+    trials = [_trial(cell, reader) for cell in collected.trials if "train/ratio" in cell.metrics]
+    return sorted(trials, key=lambda t: (t.rank, len(t.hidden), t.hidden, t.activation, t.init, t.weights))
 
 
-def _trial(entry: Entry, experiment: Experiment) -> Trial:
-    params, metrics = entry.run.params, entry.metrics
-    linear = params["last_linear"] == "True"
+def _trial(cell: StoredCell, reader: Reader) -> Trial:
+    params, metrics = cell.run.params, cell.metrics
+    last = "linear" if params["last_linear"] == "True" else params["activation"]
     return Trial(
         rank=int(params["rank"]),
         hidden=tuple(json.loads(params["hidden"])),
-        last=("linear" if linear else params["activation"])
-        + (", batch norm" if params["batch_norm"] == "True" else ""),
+        last=last + (", batch norm" if params["batch_norm"] == "True" else ""),
         activation=params["activation"],
         init=params["init"],
         weights=params["row_weights"],
         bound=metrics["train/bound"],
         ratio=metrics["train/ratio"],
         start_ratio=metrics["train/start_ratio"],
-        trained_ratio=min(experiment.history(entry.run.id, "train/ratio"), default=metrics["train/ratio"]),
+        trained_ratio=min(reader.history(cell, "train/ratio"), default=metrics["train/ratio"]),
         epochs=int(metrics["train/epochs"]),
         seconds=metrics["time/fit_seconds"],
         validation=metrics["validation/ndcg_100"],
@@ -38,26 +37,26 @@ def _trial(entry: Entry, experiment: Experiment) -> Trial:
     )
 
 
-def proposition_table(found: Sequence[Trial]) -> Table:
-    """A row for each network: how near it came to the bound, from where, in how many epochs and seconds."""
+def proposition_table(trials: Sequence[Trial]) -> Table:
+    """One row per network: its settings, its squared error relative to the bound, epochs, seconds and accuracy."""
     header = ("rank", "hidden", "activation", "last hidden", "init", "row weights", "bound",
               "ratio − 1", "at the start", "trained", "epochs", "s", "nDCG@100 ± SE")  # fmt: skip
     rows = [
         (
-            str(one.rank),
-            "–".join(map(str, one.hidden)),
-            one.activation,
-            one.last,
-            one.init,
-            one.weights,
-            f"{one.bound:,.1f}",
-            f"{one.ratio - 1:.4g}",
-            f"{one.start_ratio - 1:.4g}",
-            f"{one.trained_ratio - 1:.4g}",
-            str(one.epochs),
-            f"{one.seconds:.0f}",
-            f"{one.ndcg:.4f} ± {one.error:.4f}",
+            str(trial.rank),
+            "–".join(map(str, trial.hidden)),
+            trial.activation,
+            trial.last,
+            trial.init,
+            trial.weights,
+            f"{trial.bound:,.1f}",
+            f"{trial.ratio - 1:.4g}",
+            f"{trial.start_ratio - 1:.4g}",
+            f"{trial.trained_ratio - 1:.4g}",
+            str(trial.epochs),
+            f"{trial.seconds:.0f}",
+            f"{trial.ndcg:.4f} ± {trial.error:.4f}",
         )
-        for one in found
+        for trial in trials
     ]
-    return Table("The Proposition: squared error of nonlinear models over its bound", header, tuple(rows))
+    return Table("The Proposition: squared error of nonlinear models relative to the bound", header, tuple(rows))

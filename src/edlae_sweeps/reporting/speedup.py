@@ -1,79 +1,113 @@
-"""Table 1: how long a stand-alone fit takes, from cells that were repeated for it."""
+"""Table 1: the time of a stand-alone fit, from cells repeated for timing."""
 
-import itertools
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from edlae_sweeps.reporting.collect import Collected, Entry
-from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.methods import PUBLISHED_RIVAL, REFERENCE
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.looks import label, place
+from edlae_sweeps.reporting.tables import Table, counted
 
 _MACHINE = ("cpu", "blas", "blas_threads")
-_METHODS = ("closed", "admm", "admm_published")
-# Steck & Garcia (2021), Table 1: seconds on 16 vCPU at n = 20,108, ADMM of 10 epochs.
+# Rank → seconds of ADMM (10 epochs) and of the closed form. Steck & Garcia (2021), Table 1: 16 vCPU, n = 20,108.
 PAPER = {10: (519, 171), 500: (557, 191), 1000: (597, 220), 2000: (701, 393), 5000: (1040, 1496)}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Median and spread of a fit in seconds over repeats."""
+    """Seconds of a fit, one value per repeat; printed as median (min–max)."""
 
     seconds: tuple[float, ...]
 
+    @property
+    def median(self) -> float:
+        """The median over repeats."""
+        return median(self.seconds)
+
     def __str__(self) -> str:
-        low, high = min(self.seconds), max(self.seconds)
-        return f"{median(self.seconds):.1f} ({low:.1f}–{high:.1f})"
+        return f"{self.median:.1f} ({min(self.seconds):.1f}–{max(self.seconds):.1f})"
 
 
-def timings(collected: Collected) -> tuple[dict[tuple[str, int], Timing], str, list[str]]:
-    """Timings by method and rank, the machine in words, and what was refused: shared fits, and other machines."""
-    refused = []
-    alone = [entry for entry in collected.timed if entry.run.tags.get("shared") == "false" and entry.rank is not None]
-    if len(alone) < len(collected.timed):
-        refused.append(
-            f"{len(collected.timed) - len(alone)} timed cell(s) shared their factorisation or are of full rank"
-        )
-    machines = [tuple(entry.run.tags.get(name, "?") for name in _MACHINE) for entry in alone]
-    chosen = max(set(machines), key=lambda machine: (machines.count(machine), machine), default=None)
-    same = [entry for entry, machine in zip(alone, machines, strict=True) if machine == chosen]
-    if len(same) < len(alone):
-        refused.append(f"{len(alone) - len(same)} timed cell(s) ran on another machine or with other threads")
-    diverged = [entry for entry in same if entry.run.tags.get("ended") == "diverged"]
-    if diverged:
-        refused.append(f"{len(diverged)} timed cell(s) diverged before their last epoch")
-    found = {}
-    whole = [entry for entry in same if entry not in diverged]
-    for (method, rank), group in itertools.groupby(sorted(whole, key=_order), key=lambda one: (one.method, one.rank)):
-        assert rank is not None  # noqa: S101 - filtered above
-        cells = list(group)
-        params = Counter(_params(entry) for entry in cells).most_common(1)[0][0]
-        alike = [entry for entry in cells if _params(entry) == params]
-        if len(alike) < len(cells):
-            refused.append(f"{len(cells) - len(alike)} timed cell(s) of {method} at rank {rank} have other parameters")
-        found[method, rank] = Timing(tuple(entry.metrics["time/fit_seconds"] for entry in alike))
-    words = ""
-    if chosen:
-        words = f"{chosen[0]}, {chosen[1]}, {chosen[2]} thread(s), {same[0].run.params['dtype']}"
-    return found, words, refused
+@dataclass(frozen=True)
+class SpeedUp:
+    """Timings by (method, rank), the machine in words, and a line per excluded group of cells."""
+
+    timings: dict[tuple[str, int], Timing]
+    machine: str
+    left_out: list[str]
 
 
-def speedup_table(found: dict[tuple[str, int], Timing]) -> Table:
-    """A row for each rank: the median fits, and how many times longer ADMM takes; the paper's own row beside it."""
+def speed_up(collected: Collected) -> SpeedUp:
+    """Timings of stand-alone low-rank fits that ran to the end on one machine with one set of parameters."""
+    # Reason → number of timed cells excluded for it.
+    excluded: dict[str, int] = {}
+    alone = [cell for cell in collected.timed if _stands_alone(cell)]
+    excluded["shared factorisation or full rank"] = len(collected.timed) - len(alone)
+    machines = Counter(_machine(cell) for cell in alone)
+    machine = max(machines, key=lambda machine: (machines[machine], machine), default=None)
+    same = [cell for cell in alone if _machine(cell) == machine]
+    excluded["another machine or number of threads"] = len(alone) - len(same)
+    complete = [cell for cell in same if cell.run.tags.get("ended") != "diverged"]
+    excluded["diverged before the last epoch"] = len(same) - len(complete)
+    timings = {}
+    for (method, rank), cells in _by_method_and_rank(complete).items():
+        params = Counter(_params(cell) for cell in cells).most_common(1)[0][0]
+        alike = [cell for cell in cells if _params(cell) == params]
+        excluded[f"{method} at rank {rank} with other parameters"] = len(cells) - len(alike)
+        timings[method, rank] = Timing(tuple(cell.metrics["time/fit_seconds"] for cell in alike))
+    left_out = [f"{counted(number, 'timed cell')}: {reason}" for reason, number in excluded.items() if number]
+    return SpeedUp(timings, _words(same), left_out)
+
+
+def speedup_table(timings: dict[tuple[str, int], Timing]) -> Table:
+    """One row per rank: median fit times, each method's ratio to the reference, and the paper's Table 1."""
+    methods = sorted({method for method, _ in timings}, key=lambda method: (method != REFERENCE, place(method)))
+    competitors = [method for method in methods if method != REFERENCE]
     rows = []
-    for rank in sorted({rank for _, rank in found}):
-        times = [found.get((method, rank)) for method in _METHODS]
-        base = times[0]
-        ratios = [f"{median(time.seconds) / median(base.seconds):.2f}" if time and base else "" for time in times[1:]]
+    for rank in sorted({rank for _, rank in timings}):
+        times = [str(timings.get((method, rank), "")) for method in methods]
+        ratios = [_ratio(timings.get((method, rank)), timings.get((REFERENCE, rank))) for method in competitors]
         paper = f"{PAPER[rank][0]} / {PAPER[rank][1]} = {PAPER[rank][0] / PAPER[rank][1]:.2f}" if rank in PAPER else ""
-        rows.append((str(rank), *(str(time) if time else "" for time in times), *ratios, paper))
-    header = ("rank", "closed s", "ADMM s", "ADMM as published s", "ADMM / closed", "published / closed",
-              "paper: ADMM / closed s")  # fmt: skip
-    return Table("Stand-alone fit: median (least–most) seconds over repeats", header, tuple(rows))
+        rows.append((str(rank), *times, *ratios, paper))
+    reference = label(REFERENCE)
+    header = (
+        "rank",
+        *(f"{label(method)} s" for method in methods),
+        *(f"{label(method)} / {reference}" for method in competitors),
+        f"paper: {label(PUBLISHED_RIVAL)} / {reference} s",
+    )
+    return Table("Stand-alone fit: median (min–max) seconds over repeats", header, tuple(rows))
 
 
-def _order(entry: Entry) -> tuple[str, int]:
-    return entry.method, entry.rank or 0
+def _ratio(time: Timing | None, reference: Timing | None) -> str:
+    return f"{time.median / reference.median:.2f}" if time and reference else ""
 
 
-def _params(entry: Entry) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(entry.run.params.items()))
+def _words(cells: Sequence[StoredCell]) -> str:
+    """The machine, threads and dtype of cells that agree in them."""
+    if not cells:
+        return ""
+    cpu, blas, threads = _machine(cells[0])
+    return f"{cpu}, {blas}, {counted(threads, 'thread')}, {cells[0].run.params['dtype']}"
+
+
+def _by_method_and_rank(cells: Sequence[StoredCell]) -> dict[tuple[str, int], list[StoredCell]]:
+    groups: dict[tuple[str, int], list[StoredCell]] = {}
+    for cell in sorted(cells, key=lambda cell: cell.order):
+        if cell.rank is not None:
+            groups.setdefault((cell.method, cell.rank), []).append(cell)
+    return groups
+
+
+def _stands_alone(cell: StoredCell) -> bool:
+    return cell.run.tags.get("shared") == "false" and cell.rank is not None
+
+
+def _machine(cell: StoredCell) -> tuple[str, ...]:
+    return tuple(cell.run.tags.get(name, "?") for name in _MACHINE)
+
+
+def _params(cell: StoredCell) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(cell.run.params.items()))

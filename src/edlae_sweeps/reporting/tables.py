@@ -1,4 +1,4 @@
-"""Tables as csv, markdown and LaTeX: the same rows give the same bytes."""
+"""Tables as CSV, Markdown and LaTeX. Equal rows give equal bytes."""
 
 import csv
 import io
@@ -10,14 +10,14 @@ _LATEX = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "±": r"
 
 @dataclass(frozen=True)
 class Table:
-    """A header and rows of texts."""
+    """A title, a header and rows of text."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def csv(self) -> str:
-        """Comma-separated, a header first."""
+        """CSV with a header line."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         writer.writerow(self.header)
@@ -25,17 +25,22 @@ class Table:
         return buffer.getvalue()
 
     def markdown(self) -> str:
-        """A table of GitHub's markdown, numbers to the right."""
+        """A GitHub Markdown table; all columns but the first are aligned right."""
         rule = ["---", *["---:"] * (len(self.header) - 1)]
         lines = [self.header, rule, *self.rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def latex(self) -> str:
-        """A tabular of the booktabs package."""
+        """A tabular in the style of the booktabs package."""
         columns = "l" + "r" * (len(self.header) - 1)
         body = "".join(f"{_row(row)}\n" for row in self.rows)
         head = _row(self.header)
         return f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
+
+
+def counted(number: int | str, noun: str) -> str:
+    """A number and its noun, with a plural s where it needs one."""
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,0 +1,51 @@
+"""The configuration: registration of its schemas, and typed settings from a composed one."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import platformdirs
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from edlae_sweeps.cli.errors import describe, unknown_key
+from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.schema import UnknownKeyError, schema, to_options
+from edlae_sweeps.datasets import DATASETS
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.methods import METHODS
+from edlae_sweeps.options import Options
+from edlae_sweeps.settings import TUNES, ReportSettings, Settings, Tracking
+
+T = TypeVar("T", bound=Options)
+
+
+def register() -> None:
+    """Register the schemas and resolvers that conf/ refers to. A schema has the name of its choice in conf/."""
+    register_resolvers()
+    store = ConfigStore.instance()
+    store.store(group="schema", name="settings", node=schema(Settings))
+    store.store(group="schema", name="report", node=schema(ReportSettings))
+    store.store(group="schema", name="tracking", node=schema(Tracking))
+    registries: dict[str, Mapping[str, type[Options]]] = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
+    for group, registry in registries.items():
+        for name, options in registry.items():
+            store.store(group=f"schema/{group}", name=name, node=schema(options, name))
+
+
+def register_resolvers() -> None:
+    """Register the resolvers alone: OmegaConf does not pass them on to the processes of a launcher."""
+    OmegaConf.register_new_resolver("user_cache_dir", lambda: platformdirs.user_cache_dir("edlae_sweeps"), replace=True)
+
+
+def typed(config: DictConfig, kind: type[T]) -> T:
+    """A composed configuration as settings of that kind; ConfigError for a key that is missing, wrong or unknown."""
+    try:
+        settings = to_options(config)
+    except UnknownKeyError as error:
+        raise ConfigError(unknown_key(error.name, conf_dir(), error.choice)) from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(describe(error, conf_dir())) from error
+    if not isinstance(settings, kind):
+        raise TypeError(f"{type(settings).__name__} composed, {kind.__name__} expected")
+    return settings

@@ -1,0 +1,95 @@
+"""Errors of Hydra and OmegaConf, each in one line that names the value and the remedy."""
+
+import difflib
+import errno
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from edlae_sweeps.cli.keys import choice_keys, choices, groups, read_keys
+from edlae_sweeps.cli.schema import choice_of
+from edlae_sweeps.errors import EdlaeSweepsError
+
+USER_ERROR = 2
+# A key that has moved → its place now.
+MOVED = {"method.search": "tune.search", "method.device": "device"}
+
+
+def user_message(error: Exception, conf: Path) -> str | None:
+    """One line for an error that the user can fix; None for a bug."""
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return describe(error, conf)
+    if isinstance(error, EdlaeSweepsError):
+        return str(error)
+    # Hydra refuses method=null and =5 in this way.
+    if isinstance(error, ValueError) and str(error).startswith("Config group override"):
+        return f"{error}; write group=choice"
+    # Hydra makes its output folder before the job can check it. An OSError without a file name is a bug.
+    if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
+        remedy = "free some space, or set tracking.dir or data_dir to a folder that you can write to"
+        return f"{error.filename or 'disk'}: {error.strerror}; {remedy}"
+    return None
+
+
+def describe(error: BaseException, conf: Path) -> str:
+    """One line for an error of composition or of types."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _unknown_choice(error.missing_cfg_file, error.options or [])
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {_first_line(error.message)}; write key=value, and quote what the shell would read"
+    origin = error.__cause__ or error.__context__
+    message, cause = str(error), str(origin or "")
+    if match := re.search(r"Could not override '([^'@]+)", message):
+        return unknown_key(match[1], conf, choice_of(getattr(origin, "parent_node", None)))
+    if match := re.search(r"An item is already at '([^']+)'", message):
+        return f"{match[1]}: this key is set already; write it without +"
+    key = re.search(r"full_key: (\S+)", f"{message}\n{cause}")
+    if key and key[1] in MOVED:
+        return unknown_key(key[1], conf)
+    reason = _first_line(cause) or " ".join(message.split())
+    if not key:
+        return f"{reason}; see --help"
+    topic = "" if key[1].startswith("hydra") else f" {key[1].partition('[')[0]}"
+    return f"{key[1]}: {reason}; see --help{topic}"
+
+
+def unknown_key(name: str, conf: Path, choice: str = "") -> str:
+    """One line for a key that does not exist: where it has moved, which other choices have it, or the nearest keys.
+
+    `choice` is what the key's group was composed from, if known.
+    """
+    for old, new in MOVED.items():
+        if name == old or name.startswith(f"{old}."):
+            return f"{name}: this key has moved; write {name.replace(old, new, 1)}"
+    group, _, key = name.partition(".")
+    owners = [other for other in _choices(conf, group) if key and name in choice_keys(conf, group, other)]
+    if owners and choice:
+        have = "has" if len(owners) == 1 else "have"
+        return f"{name}: {', '.join(owners)} {have} {key}, {choice} has not; choose {group}={owners[0]} or another key"
+    keys = set(groups(conf)).union(*(read_keys(conf, conf / f"{config}.yaml") for config in ("config", "report")))
+    for other in [choice] if choice else _choices(conf, group):
+        keys |= set(choice_keys(conf, group, other))
+    return f"{name}: no such key{near(name, sorted(keys - {name}))}; --help all lists them"
+
+
+def near(name: str, options: Iterable[str]) -> str:
+    """The options nearest to a misspelled name, in parentheses; empty if there are none."""
+    matches = difflib.get_close_matches(name, list(options), n=2, cutoff=0.5)
+    return f" (nearest: {', '.join(matches)})" if matches else ""
+
+
+def _choices(conf: Path, group: str) -> list[str]:
+    return choices(conf, group) if group in groups(conf) else []
+
+
+def _unknown_choice(path: str, options: Sequence[str]) -> str:
+    group, _, name = path.rpartition("/")
+    offered = [option for option in options if not option.startswith("_")]
+    return f"{group}={name}: no such choice{near(name, offered)}; choose from {', '.join(offered)}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0]

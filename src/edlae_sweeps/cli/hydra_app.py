@@ -1,0 +1,75 @@
+"""What every command shares: Hydra composes a configuration and calls a task; errors end in one line."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import hydra
+from omegaconf import DictConfig
+
+from edlae_sweeps.cli.compose import register
+from edlae_sweeps.cli.errors import MOVED, USER_ERROR, user_message
+from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.output import flush_output, print_error, replace_unprintable
+from edlae_sweeps.cli.signals import Stopped, stop_signals
+
+# Takes a message, empty if all went well, and an exit status.
+End = Callable[[str, int], NoReturn]
+
+
+def end(error: str = "", status: int = 0) -> NoReturn:
+    """Print the error, if any, and exit."""
+    # The terminal may be closed by now.
+    with suppress(OSError):
+        flush_output()
+        if error:
+            print_error(f"error: {error}")
+    sys.exit(status)
+
+
+def run_app(config_name: str, task: Callable[[DictConfig], None], end: End = end) -> NoReturn:
+    """Compose the configuration and call `task`, then `end`.
+
+    The exit status is 0, 2 for an error that the user can fix, or 128 + the signal that stopped the process. Bugs keep
+    their traceback.
+    """
+    # Without this, Hydra exits by itself with a shortened traceback.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # An empty variable counts as unset.
+    for name in ("EDLAE_SWEEPS_DATA", "MLFLOW_TRACKING_URI"):
+        if os.environ.get(name) == "":
+            del os.environ[name]
+    replace_unprintable()
+    register()
+    sys.argv[1:] = current_spelling(sys.argv[1:])
+    with stop_signals():
+        try:
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+        except KeyboardInterrupt as stop:
+            name = str(stop) if isinstance(stop, Stopped) else "Ctrl-C"
+            end(f"stopped by {name}", 128 + getattr(stop, "signum", signal.SIGINT))
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and not flush_output():
+                end("", 128 + signal.SIGPIPE)
+            message = user_message(error, conf_dir())
+            if message is None:
+                raise
+            end(message, USER_ERROR)
+        end("", 0)
+
+
+def current_spelling(arguments: Sequence[str]) -> list[str]:
+    """The overrides with keys that have moved in their new place, each with a note on standard error."""
+    current = []
+    for argument in arguments:
+        renamed = argument
+        for old, new in MOVED.items():
+            renamed = re.sub(rf"^([+~]*){re.escape(old)}(?=[.=]|$)", rf"\g<1>{new}", renamed)
+        if renamed != argument:
+            print_error(f"note: {argument} is now {renamed}")
+        current.append(renamed)
+    return current

@@ -1,0 +1,26 @@
+"""How every command starts: what needs no imports first, then the rest, and Ctrl-C quietly at any time."""
+
+import sys
+from collections.abc import Callable
+
+from edlae_sweeps.cli.help import answer_help
+
+
+def start(config: str, run: Callable[[], None]) -> None:
+    """Answer --help, --version and tab completion at once; otherwise `run`, which imports what it needs.
+
+    `config` is the configuration of the command: config or report.
+    """
+    arguments = sys.argv[1:]
+    try:
+        status = answer_help(config, arguments)
+        if status is not None:
+            sys.exit(status)
+        if any(argument.startswith("query=") for argument in arguments):
+            from edlae_sweeps.cli.completion import print_completions
+
+            if print_completions(config, arguments):
+                sys.exit(0)
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,42 @@
+"""Reading what stored cells hold beyond parameters, metrics and tags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edlae_sweeps.datasets import read_arrays
+from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.reporting.collect import StoredCell
+from edlae_sweeps.tracking import Experiment
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Artifacts and metric histories of the cells of an experiment; downloads go to `folder`."""
+
+    experiment: Experiment
+    folder: Path
+
+    def arrays(self, cell: StoredCell, name: str) -> Mapping[str, NDArray[Any]]:
+        """The arrays of an npz artifact; TrackingError if it is gone."""
+        return read_arrays(self._fetch(cell, name))
+
+    def text(self, cell: StoredCell, name: str) -> str | None:
+        """A text artifact; None if it is gone."""
+        try:
+            return self._fetch(cell, name).read_text(encoding="utf-8")
+        except TrackingError:
+            return None
+
+    def history(self, cell: StoredCell, metric: str) -> list[float]:
+        """The values of a metric by epoch."""
+        return self.experiment.history(cell.run.id, metric)
+
+    def _fetch(self, cell: StoredCell, name: str) -> Path:
+        # Artifacts of different cells share their names.
+        folder = self.folder / cell.run.id
+        folder.mkdir(exist_ok=True)
+        return self.experiment.fetch(cell.run.id, name, folder)
