@@ -1,38 +1,22 @@
-"""What tests share: the shipped data set, prepared once, and small random problems."""
+"""Shared by all tests: the shipped data set, prepared once, and small random problems."""
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
+from mlflow import MlflowClient
 
 from edlae_sweeps.datasets import Debian, Prepared, load, load_gram
-from edlae_sweeps.methods import Beta, Closed
 
-# The machine that runs the tests may be slow or busy: no test is a matter of time.
+# The machine may be slow or busy: no test depends on time.
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("default")
-
-# As the yaml of the methods has it.
-EIG_TOL = 1e-8
-
-DEBIAN = {
-    "heldout_users": 2000,
-    "min_user_events": 5,
-    "min_item_events": 5,
-    "holdout_fraction": 0.2,
-    "split_seed": 98765,
-}
-
-
-def closed(
-    l2: float, dropout: float, beta: Beta = Beta.zero, beta_iterations: int = 1, eig_tol: float = EIG_TOL
-) -> Closed:
-    """Algorithm 1, unless told otherwise."""
-    return Closed(l2, dropout, eig_tol, beta, beta_iterations)
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +32,30 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Put a new MLflow database into a folder: a copy, since creating one takes seconds."""
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{database}").search_experiments()
+
+    def copy(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "mlflow.db").exists():
+            shutil.copy(database, folder / "mlflow.db")
+
+    return copy
+
+
 @pytest.fixture(autouse=True)
 def _own_folders(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes what belongs to the user."""
+    """No test reads or writes the user's files."""
     monkeypatch.setenv("EDLAE_SWEEPS_DATA", str(data_dir))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
 def debian(data_dir: Path) -> Prepared:
-    return load(Debian(**DEBIAN), data_dir)
+    return load(Debian(), data_dir)
 
 
 @pytest.fixture(scope="session")

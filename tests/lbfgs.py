@@ -1,4 +1,4 @@
-"""A local optimum of Eq. 7 by L-BFGS: what the closed form and ADMM are measured against."""
+"""A local optimum of Eq. 7 by L-BFGS, to compare the closed form and ADMM with."""
 
 import numpy as np
 from scipy.optimize import minimize
@@ -9,8 +9,7 @@ def eq7_with_gradient(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Eq. 7 and its gradients in U and V (n, k), `Lam` being diag Λ.
 
-    With W = UVᵀ − dMat β and R = AW − G, of which the diagonal does not count: dF/dU = 2(R − dMat r)V,
-    dF/dV = 2(R − dMat r)ᵀU, r = diag R.
+    With W = UVᵀ − dMat β, R = AW − G and r = diag R: dF/dU = 2(R − dMat r)V, dF/dV = 2(R − dMat r)ᵀU.
     """
     g = G.diagonal()
     beta = np.sum(U * V, axis=1)
@@ -30,7 +29,7 @@ def eq7_with_gradient(
 def local_optimum(
     G: np.ndarray, Lam: np.ndarray, U: np.ndarray, V: np.ndarray, iterations: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """U, V where L-BFGS from `U`, `V` finds Eq. 7 stationary, or comes to in that many iterations."""
+    """A stationary point U, V of Eq. 7, or what L-BFGS reaches in `iterations`, from `U` and `V`."""
     n, k = U.shape
     # Columns of equal weight on both sides, for a better-scaled problem.
     scale = np.sqrt(np.linalg.norm(U, axis=0) / np.linalg.norm(V, axis=0))
@@ -41,8 +40,8 @@ def local_optimum(
         value, dU, dV = eq7_with_gradient(G, Lam.astype(G.dtype), left, right)
         return float(value), np.concatenate([dU.ravel(), dV.ravel()]).astype(np.float64)
 
-    found = minimize(
+    result = minimize(
         function, start, jac=True, method="L-BFGS-B", options={"maxiter": iterations, "maxcor": 20, "ftol": 1e-10}
     )
-    left, right = found.x.reshape(2, n, k)
+    left, right = result.x.reshape(2, n, k)
     return left, right

@@ -1,5 +1,4 @@
-"""Slow and obvious versions of what the package does fast, straight from the equations and from the published
-protocol."""
+"""Slow, obvious versions of what the package computes, straight from the equations and the published protocol."""
 
 import numpy as np
 import pandas as pd
@@ -45,18 +44,18 @@ def penalty(X: np.ndarray, l2: float, dropout: float) -> np.ndarray:
 
 
 def edlae(X: np.ndarray, Lam: np.ndarray) -> np.ndarray:
-    """Full-rank EDLAE, one column at a time: a ridge regression of each item on all the others."""
+    """Full-rank EDLAE, one column at a time: a ridge regression of each item on all other items."""
     n = X.shape[1]
     B = np.zeros((n, n))
     for j in range(n):
-        others = [i for i in range(n) if i != j]
-        A = X[:, others].T @ X[:, others] + Lam[np.ix_(others, others)]
-        B[others, j] = np.linalg.solve(A, X[:, others].T @ X[:, j])
+        rest = [i for i in range(n) if i != j]
+        A = X[:, rest].T @ X[:, rest] + Lam[np.ix_(rest, rest)]
+        B[rest, j] = np.linalg.solve(A, X[:, rest].T @ X[:, j])
     return B
 
 
 def algorithm_1(X: np.ndarray, Lam: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """U, V of Algorithm 1, with the products of n×n matrices written out."""
+    """U, V of Algorithm 1, with every product of n×n matrices."""
     A = X.T @ X + Lam
     B = edlae(X, Lam)
     values, vectors = np.linalg.eigh(B.T @ A @ B)
@@ -87,11 +86,11 @@ def user_metrics(scores: list[float], fold_in: set[int], targets: set[int]) -> t
 
 
 def admm(X: np.ndarray, Lam: np.ndarray, omega: float, U: np.ndarray, epochs: int) -> list[np.ndarray]:
-    """UVᵀ after each epoch of low-rank EDLAE by ADMM, as its updates are published, with every product formed."""
+    """UVᵀ after each epoch of low-rank EDLAE by ADMM: the published updates, with every product."""
     n = X.shape[1]
     G = X.T @ X
     A, Omega = G + Lam, Lam + omega * np.eye(n)
-    beta, gamma, found = np.zeros(n), np.zeros(n), []
+    beta, gamma, products = np.zeros(n), np.zeros(n), []
     for _ in range(epochs):
         right = G @ np.diag(1 + beta) + Omega @ np.diag(beta - gamma)
         V = (np.linalg.inv(U.T @ (A + Omega) @ U) @ U.T @ right).T
@@ -100,12 +99,12 @@ def admm(X: np.ndarray, Lam: np.ndarray, omega: float, U: np.ndarray, epochs: in
         growth = np.diag(G @ W) - np.diag(G) + np.diag(Omega) * (np.diag(W) + gamma)
         beta = np.maximum(0, growth / (np.diag(G) + omega))
         gamma = gamma + np.diag(W) - beta
-        found.append(W)
-    return found
+        products.append(W)
+    return products
 
 
 def best_left_factor(A: np.ndarray, H: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """argmin over U of ⟨UVᵀ, A UVᵀ⟩ − 2⟨H, UVᵀ⟩ subject to diag(UVᵀ) = 0, from its optimality conditions written out:
+    """argmin over U of ⟨UVᵀ, A UVᵀ⟩ − 2⟨H, UVᵀ⟩ subject to diag(UVᵀ) = 0, from its optimality conditions:
 
     A U VᵀV + dMat(η)V = HV and Σ_a U_ja V_ja = 0 for all j, one linear system in (U, η).
     """
@@ -120,9 +119,9 @@ def best_left_factor(A: np.ndarray, H: np.ndarray, V: np.ndarray) -> np.ndarray:
 
 
 def zero_diagonal(X: np.ndarray, Lam: np.ndarray, V: np.ndarray, epochs: int) -> list[np.ndarray]:
-    """UVᵀ after each epoch of alternating between the best U and the best V with diag(UVᵀ) = 0."""
+    """UVᵀ after each epoch, which alternates between the best U and the best V with diag(UVᵀ) = 0."""
     G = X.T @ X
-    A, found = G + Lam, []
+    A, products = G + Lam, []
     for _ in range(epochs):
         U = best_left_factor(A, G, V)
         # Given U, each row of V is a regression on k numbers with one constraint.
@@ -131,8 +130,8 @@ def zero_diagonal(X: np.ndarray, Lam: np.ndarray, V: np.ndarray, epochs: int) ->
         for j in range(len(G)):
             free, along = P @ U.T @ G[:, j], P @ U[j]
             V[j] = free - along * (U[j] @ free / (U[j] @ along)) if U[j] @ along > 1e-14 else free
-        found.append(U @ V.T)
-    return found
+        products.append(U @ V.T)
+    return products
 
 
 def emphasised_loss(X: np.ndarray, U: np.ndarray, V: np.ndarray, p: float, kept: np.ndarray) -> float:

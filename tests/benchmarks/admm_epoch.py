@@ -2,9 +2,9 @@
 
     python tests/benchmarks/admm_epoch.py [--n 5000] [--ranks 10 100 500 1000] [--epochs 5] [--dtype float32]
 
-A lean epoch has three products of n×n by n×k: 6n²k of the product's 2n³ flops, so 3k/n of its time T where flops are
-all that counts; the O(nk²) of the basis and the objective come on top. A published epoch has five, and n³ for one
-diagonal: (1 + 5k/n) T.
+A lean epoch takes three products of n×n by n×k: 6n²k flops of the product's 2n³, so 3k/n of its time T if flops alone
+count. The basis and the objective add O(nk²). A published epoch takes five such products, and n³ for one diagonal:
+(1 + 5k/n) T.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edlae_sweeps.methods import Admm, AdmmPublished
+from edlae_sweeps.datasets import TrainingData
+from edlae_sweeps.methods import Admm, AdmmPublished, State
 
 
 def gemm_seconds(n: int, dtype: str) -> float:
@@ -30,8 +31,8 @@ def gemm_seconds(n: int, dtype: str) -> float:
     return min(seconds)
 
 
-def epoch_seconds(method: Admm | AdmmPublished, state: object, rank: int, epochs: int) -> float:
-    """The median epoch, the first left out: it has the random start in it."""
+def epoch_seconds(method: Admm | AdmmPublished, state: State, rank: int, epochs: int) -> float:
+    """The median epoch without the first, which includes the random start."""
     times = [time.perf_counter() for _ in islice(method.iterates(state, rank), epochs + 1)]
     return float(np.median([after - before for before, after in pairwise(times)]))
 
@@ -45,12 +46,12 @@ def main() -> None:
     arguments = parser.parse_args()
     n = arguments.n
     X = (np.random.default_rng(0).random((2 * n, n), dtype=np.float32) < 0.01).astype(arguments.dtype)
-    gram = X.T @ X
+    data = TrainingData(X, arguments.dtype, gram=lambda: X.T @ X)
     unit = gemm_seconds(n, arguments.dtype)
     rows = []
     for kind in (Admm, AdmmPublished):
-        method = kind(10.0, 0.1, 1, 0.0, 0, 1e4)
-        state = method.factorise(gram, method.penalty(gram), 0)
+        method = kind(l2=10, dropout=0.1, omega=1e4)
+        state = method.prepare(data, max(arguments.ranks))
         products, whole = (3, 0) if kind is Admm else (5, 1)
         for rank in arguments.ranks:
             seconds = epoch_seconds(method, state, rank, arguments.epochs)

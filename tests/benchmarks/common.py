@@ -1,4 +1,4 @@
-"""What the benchmarks share: a composed configuration, its data, T, and rows that are printed as a table and json."""
+"""What the benchmarks share: composed settings, their data, T, and rows printed as a table and as JSON."""
 
 import argparse
 import json
@@ -16,46 +16,60 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from rich.table import Table
 
-from edlae_sweeps import machine
-from edlae_sweeps.cli.config import conf_dir, register, typed
-from edlae_sweeps.datasets import Prepared, load, load_gram
+from edlae_sweeps import resources as machine
+from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.datasets import Prepared, TrainingData, load, load_gram
+from edlae_sweeps.resources import Resources
 from edlae_sweeps.settings import Settings
 
-# Above this, T is that of a product with an eighth of the columns, times eight: the rate is the same there.
+# Above this n, T is measured with an eighth of the columns, at the same rate, and multiplied by eight.
 _WHOLE_PRODUCT = 8_000
 
 
 def parser(doc: str | None, ranks: list[int]) -> argparse.ArgumentParser:
-    """A parser that takes ranks, where there are any; to be used by `parse`."""
-    found = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A parser for `parse`, with --ranks if there are default ranks."""
+    options = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if ranks:
-        found.add_argument("--ranks", type=int, nargs="+", default=ranks)
-    return found
+        options.add_argument("--ranks", type=int, nargs="+", default=ranks)
+    return options
 
 
 def parse(options: argparse.ArgumentParser) -> tuple[argparse.Namespace, Settings]:
-    """The options, and the configuration of what else is given: dataset=NAME, dtype=float64, …"""
+    """The options, and the settings that all other arguments give: dataset=NAME, dtype=float64, …"""
     given, overrides = options.parse_known_args()
     return given, settings(overrides)
 
 
 def settings(overrides: list[str]) -> Settings:
-    """The configuration that the application would compose."""
+    """The settings that the application would compose."""
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return typed(compose("config", overrides), Settings)
 
 
-def load_all(chosen: Settings) -> tuple[Prepared, np.ndarray]:
-    """Data and Gram matrix, from the cache where they are."""
-    folder = Path(chosen.data_dir).expanduser()
-    data = load(chosen.dataset, folder)
-    return data, load_gram(data, chosen.dtype.value, folder)
+def load_data(chosen: Settings) -> Prepared:
+    """The prepared data, from the cache if they are there."""
+    return load(chosen.dataset, Path(chosen.data_dir).expanduser())
+
+
+def load_training(chosen: Settings) -> TrainingData:
+    """The training data with their Gram matrix, from the cache if it is there."""
+    data, folder = load_data(chosen), Path(chosen.data_dir).expanduser()
+    training = TrainingData(data.train, chosen.dtype, gram=lambda: load_gram(data, chosen.dtype, folder))
+    # Load it now, so that no fit pays for it.
+    print(f"G: {training.gram.nbytes / machine.GIB:.2f} GiB", flush=True)
+    return training
+
+
+def resources(chosen: Settings) -> Resources:
+    """The threads and memory of the settings."""
+    memory = None if chosen.memory is None else int(chosen.memory * machine.GIB)
+    return Resources.here(chosen.threads, memory)
 
 
 @dataclass
 class Bench:
-    """Rows of seconds beside T, the time of one n×n×n product of the same type in this process."""
+    """Rows of seconds, and T, the time of one n×n×n product of the same type in this process."""
 
     title: str
     n: int
@@ -65,7 +79,7 @@ class Bench:
 
     @classmethod
     def on(cls, title: str, a: np.ndarray) -> "Bench":
-        """T is measured on `a` (n, n)."""
+        """Measure T on `a` (n, n)."""
         n, share = len(a), 8 if len(a) > _WHOLE_PRODUCT else 1
         block = np.ascontiguousarray(a[:, : n // share])
         times = []
@@ -76,16 +90,16 @@ class Bench:
         return cls(title, n, str(a.dtype), min(times) * n / block.shape[1], [])
 
     def add(self, what: str, k: int | None, seconds: float, flops: float | None = None, **more: Any) -> None:
-        """Keep a row, and show it."""
+        """Add a row and print it."""
         rate = {} if flops is None else {"gflops": flops / seconds / 1e9}
         row = {"what": what, "n": self.n, "k": k, "seconds": seconds, "ratio": seconds / self.unit, **rate, **more}
         self.rows.append(row)
         print(json.dumps(row), flush=True)
 
     def show(self) -> None:
-        """All rows as a table, then as one line of json."""
+        """Print all rows as a table, then as one line of JSON."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        blas, threads = machine.blas_name_and_threads()
+        blas, threads = machine.blas_name(), machine.blas_threads()
         rate = 2 * self.n**3 / self.unit / 1e9
         facts = f"n = {self.n:,}, {self.dtype}, T = {self.unit:.2f} s ({rate:.0f} GFLOP/s, {threads} threads, {blas})"
         table = Table(*(name if name != "ratio" else "seconds / T" for name in names), title=f"{self.title}: {facts}")
@@ -105,26 +119,26 @@ def _shown(value: object) -> str:
 
 @contextmanager
 def watched() -> Iterator[list[float]]:
-    """Appends the largest resident size of this process meanwhile, in bytes, looked at every twentieth of a second."""
+    """Append the peak resident size of this process within the block, in bytes, sampled every 50 ms."""
     process, stop, peak = psutil.Process(), threading.Event(), [0.0]
-    found: list[float] = []
+    result: list[float] = []
 
-    def look() -> None:
+    def sample() -> None:
         while not stop.wait(0.05):
             peak[0] = max(peak[0], process.memory_info().rss)
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield found
+        yield result
     finally:
         stop.set()
         thread.join()
-        found.append(max(peak[0], process.memory_info().rss))
+        result.append(max(peak[0], process.memory_info().rss))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and the result."""
+    """Seconds of `work`, and its result."""
     start = time.perf_counter()
     result = work()
     return time.perf_counter() - start, result

@@ -1,22 +1,22 @@
-"""Ways to the leading eigenpairs of M = BᵀAB, by seconds and by the energy that they miss.
+"""Ways to the leading eigenpairs of M = BᵀAB: their seconds, and the energy that they miss.
 
     python tests/benchmarks/eigenpairs.py [--ranks 10 100 500 1000] [--only blocks LAPACK] [dataset=debian ...]
 
-`blocks` is what `leading_eigenpairs` takes for large n, by the tolerance method.eig_tol; `subspace` iterates with one
-block of 1.5k columns and stops at that gap, which it is told; ARPACK and LOBPCG are SciPy's, at tolerances that reach
-about the same. Gaps are relative to the best energy of any, LAPACK's where it runs.
+`blocks` is what `leading_eigenpairs` uses for large n, with the tolerance method.eig_tol. `subspace` iterates with one
+block of 1.5k columns until it reaches the energy of `blocks`. ARPACK and LOBPCG are SciPy's, at tolerances that reach
+about the same. Gaps are relative to the best energy, LAPACK's if it runs.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-from common import Bench, load_all, parse, parser, timed
+from common import Bench, load_training, parse, parser, timed
+from edlae_sweeps.methods.closed.full_rank import Problem, solve_edlae
 from scipy.linalg import qr
 from scipy.sparse.linalg import eigsh, lobpcg
 
 from edlae_sweeps.linalg import block_krylov, leading_eigenpairs, upper_product
-from edlae_sweeps.methods.full_rank import Problem, solve_edlae
-from edlae_sweeps.methods.low_rank import metric
+from edlae_sweeps.methods.closed.low_rank import metric
 
 
 def start(n: int, b: int, dtype: np.dtype) -> np.ndarray:
@@ -24,7 +24,7 @@ def start(n: int, b: int, dtype: np.dtype) -> np.ndarray:
 
 
 def subspace(M: np.ndarray, k: int, wanted: float) -> np.ndarray:
-    """Block subspace iteration with Rayleigh–Ritz, until the energy is `wanted`."""
+    """Block subspace iteration with Rayleigh–Ritz, until the energy reaches `wanted`."""
     Q = qr(start(len(M), max(k * 3 // 2, k + 10), M.dtype), mode="economic")[0]
     for _ in range(100):
         W = M @ Q
@@ -51,21 +51,21 @@ def main() -> None:
     options = parser(__doc__, [10, 100, 500, 1000])
     options.add_argument("--only", nargs="+", help="some of LAPACK, blocks, subspace, ARPACK, LOBPCG")
     given, chosen = parse(options)
-    _, gram = load_all(chosen)
-    penalty = chosen.method.penalty(gram)
-    M = metric(Problem(gram, penalty, solve_edlae(gram, penalty)), np.zeros(len(gram)))
-    del gram
+    data = load_training(chosen)
+    penalty = chosen.method.penalty(data.item_counts)
+    M = metric(data.gram, penalty, solve_full_rank(data.gram, penalty), np.zeros(data.n_items))
+    del data
     bench = Bench.on("leading eigenpairs", M)
     for k in given.ranks:
         best = 0.0
-        found = []
+        results = []
         for name, way in ways(M, k, chosen.method.eig_tol).items():
             if given.only and name not in given.only:
                 continue
             seconds, values = timed(lambda way=way, best=best: way(best * (1 - chosen.method.eig_tol)))
-            found.append((name, seconds, float(np.sum(values, dtype=np.float64))))
-            best = max(best, found[-1][2])
-        for name, seconds, energy in found:
+            results.append((name, seconds, float(np.sum(values, dtype=np.float64))))
+            best = max(best, results[-1][2])
+        for name, seconds, energy in results:
             bench.add(name, k, seconds, gap=1 - energy / best)
     bench.show()
 

@@ -1,4 +1,4 @@
-"""The inverse of A = G + Λ: in place by Cholesky, as the methods take it, and the general one of the published ADMM.
+"""The inverse of A = G + Λ: by Cholesky in place, as the methods use it, and the general one of the published ADMM.
 
 python tests/benchmarks/inverse.py [dataset=ml-20m-like dtype=float32 ...]
 """
@@ -6,17 +6,21 @@ python tests/benchmarks/inverse.py [dataset=ml-20m-like dtype=float32 ...]
 from functools import partial
 
 import numpy as np
-from common import Bench, load_all, parse, parser, timed
+from common import Bench, load_training, parse, parser, timed
 
 from edlae_sweeps.linalg import invert_general, invert_spd, invert_upper
 
 
 def main() -> None:
     options = parser(__doc__, [])
-    options.add_argument("--general", action="store_true", help="the general inverse too: four times T, in float64")
+    options.add_argument(
+        "--general", action="store_true", help="also the general inverse, in float64: about four times T"
+    )
     given, chosen = parse(options)
-    _, gram = load_all(chosen)
-    np.einsum("ii->i", gram)[:] += chosen.method.penalty(gram)
+    data = load_training(chosen)
+    gram = data.gram.copy()
+    np.einsum("ii->i", gram)[:] += chosen.method.penalty(data.item_counts)
+    del data
     bench, n = Bench.on("inverse", gram), len(gram)
     for what, invert in (("one triangle (potrf, potri)", invert_upper), ("both triangles", invert_spd)):
         work = gram.copy()

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/main_job.py [--repeats 3] [key=value ...]
 
-Wall time is that of the whole process, imports included. T is the time of one n×n×n product in float32, measured here
-between the runs: ratios to it compare across machines. Targets on two cores: 25 s cold, 12 s warm.
+Wall time is that of the whole process, imports included. T is the time of one n×n×n product in float32, measured
+between the runs; ratios to T compare across machines. Targets on two cores: 25 s cold, 12 s warm.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def gemm_seconds(n: int) -> float:
 
 
 def run(folder: Path, overrides: list[str]) -> dict[str, float]:
-    """One job in `folder`: its wall time, and the stages as its log has them."""
+    """The wall time of one job in `folder`, and its stages from the log."""
     logs = folder / "mlruns" / "hydra"
     before = set(logs.rglob("edlae_sweeps.log"))
     environment = {**os.environ, "EDLAE_SWEEPS_DATA": str(folder / "data")}
@@ -53,7 +53,7 @@ def run(folder: Path, overrides: list[str]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind; the median is shown")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind, of which the median is shown")
     arguments, overrides = parser.parse_known_args()
     figures: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
     products = []
@@ -68,7 +68,9 @@ def main() -> None:
     )
     rows = {"imports": dict.fromkeys(figures, imports)}
     for stage in figures["cold"][0]:
-        rows[stage] = {kind: statistics.median(found[stage] for found in runs) for kind, runs in figures.items()}
+        rows[stage] = {
+            kind: statistics.median(figures_of_run[stage] for figures_of_run in runs) for kind, runs in figures.items()
+        }
     table = Table("stage", "cold s", "warm s", "warm / T", title=f"main job, T = {unit:.2f} s (n = 5,418, float32)")
     for stage, values in rows.items():
         table.add_row(stage, f"{values['cold']:.1f}", f"{values['warm']:.1f}", f"{values['warm'] / unit:.1f}")

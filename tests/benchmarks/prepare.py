@@ -1,9 +1,9 @@
-"""Time and peak memory of preparing large files in the published formats, made up here.
+"""Time and peak memory of preparing large files in the published formats, with random contents.
 
     python tests/benchmarks/prepare.py FOLDER [ml-20m] [msd]
 
 ml-20m: 20 M ratings in ratings.csv inside a zip. msd: 48 M triplets, 40-character users and 18-character songs, as
-plain text (3 GB). The files stay in FOLDER, which may be deleted. Targets on two cores: 90 s and 4 GiB, 300 s and
+plain text (3 GB). The files stay in FOLDER. Targets on two cores: 90 s and 4 GiB, 300 s and
 10 GiB, and 3 s for the second start, from the cache.
 """
 
@@ -22,28 +22,27 @@ import pyarrow.csv as pacsv
 
 ROWS = {"ml-20m": 20_000_000, "msd": 48_000_000}
 _CHUNK = 2_000_000
-# Run in a process of its own, whose peak is that of the preparation alone.
+# Runs in its own process, so that the peak is that of the preparation alone.
 _MEASURE = """
 import json, sys, time
 from pathlib import Path
-from edlae_sweeps import machine
+from edlae_sweeps import resources as machine
 from edlae_sweeps.datasets import DATASETS, load
 from edlae_sweeps.datasets.archives import Archive
 kind, folder = sys.argv[1], Path(sys.argv[2])
-settings = {"ml-20m": (10_000, 5, 0, 0.2, 98765), "msd": (50_000, 20, 200, 0.2, 98765)}[kind]
 dataset = DATASETS[kind]
 dataset.published = None
 dataset.triplets = 48_000_000
 dataset.archive = Archive("ml-20m.zip", "", None)
 start = time.perf_counter()
-data = load(dataset(*settings), folder)
+data = load(dataset(), folder)
 seconds, peak = time.perf_counter() - start, machine.peak_memory() / machine.GIB
 print(json.dumps({"seconds": seconds, "peak_gib": peak, **data.counts()}))
 """
 
 
 def batches(kind: str) -> Iterator[pa.Table]:
-    """Rows grouped by user, as both files have them."""
+    """Rows grouped by user, as in both files."""
     random = np.random.default_rng(0)
     users, items = {"ml-20m": (138_493, 26_744), "msd": (1_019_318, 384_546)}[kind]
     songs = np.array([f"SO{code:016X}" for code in random.permutation(items)]) if kind == "msd" else np.arange(items)
@@ -51,7 +50,7 @@ def batches(kind: str) -> Iterator[pa.Table]:
         user = (np.arange(start, start + _CHUNK) * users) // ROWS[kind]
         item = songs[np.minimum(random.zipf(1.3, _CHUNK) - 1, random.integers(0, items, _CHUNK))]
         if kind == "msd":
-            # Spread over the range of hashes, as real ids are.
+            # Spread over the range of hashes, like real ids.
             names = [f"{(int(u) * 0x9E3779B97F4A7C15) % 2**64:040x}" for u in np.unique(user)]
             name = pa.array(names).take(pa.array(user - user[0]))
             yield pa.table({"user": name, "song": item, "plays": random.integers(1, 9, _CHUNK)})

@@ -1,4 +1,4 @@
-"""What tuning ten ranks costs, against tuning the largest alone: the same number of evaluations, closed form on debian.
+"""Cost of tuning ten ranks against the largest rank alone, with equal evaluations: closed form on debian.
 
     python tests/benchmarks/tuning.py [--trials 20] [key=value ...]
 
@@ -37,17 +37,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         run(Path(name) / "warm", data, ["rank=10", "tune.n_trials=1"])
-        found = {}
+        seconds = {}
         for what, ranks in RANKS.items():
             settings = [ranks, f"tune.n_trials={arguments.trials}", *overrides]
             whole, search = run(Path(name) / what.replace(" ", "-"), data, settings)
-            found[what] = {"whole": whole, "search": search}
+            seconds[what] = {"whole": whole, "search": search}
             print(
                 f"{what}: {arguments.trials} evaluations in {search:.1f} s, the whole command {whole:.1f} s", flush=True
             )
-        ratio = {key: found["ten ranks"][key] / found["the largest alone"][key] for key in ("whole", "search")}
+        ratio = {key: seconds["ten ranks"][key] / seconds["the largest alone"][key] for key in ("whole", "search")}
         print(f"ratio: search {ratio['search']:.2f}, whole {ratio['whole']:.2f}")
-        print(json.dumps({**found, "ratio": ratio}))
+        print(json.dumps({**seconds, "ratio": ratio}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one line on standard error that names the value, exit status 2, no run left RUNNING."""
+"""Errors that the user can fix: one line on standard error that names the value, exit status 2, no run left RUNNING."""
 
 import logging
 import sys
@@ -6,27 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
-from edlae_sweeps import cli, limits, machine
+from edlae_sweeps import resources
+from edlae_sweeps.__main__ import main
+from edlae_sweeps.jobs import limits
 
 Run = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
-    """Run the command line here, in an empty folder; returns the exit status and the lines of standard error."""
+    """Run the command line in this process, in an empty folder; returns the exit status and standard error's lines."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_finished", [])
-    monkeypatch.setattr(cli, "_failed", [])
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
     def call(*arguments: str) -> tuple[int, list[str]]:
         monkeypatch.setattr(sys, "argv", ["edlae_sweeps", *arguments])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         logging.shutdown()
         return stop.value.code, capfd.readouterr().err.splitlines()
 
@@ -36,7 +36,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 def statuses(folder: Path) -> list[str]:
     client = MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return [found.info.status for found in client.search_runs(experiments)]
+    return [run.info.status for run in client.search_runs(experiments)]
 
 
 @pytest.mark.parametrize(
@@ -87,18 +87,29 @@ def statuses(folder: Path) -> list[str]:
         ("method=admm_published rank=full", ["rank=full", "admm_published has low ranks only"]),
         ("method.beta=max", ["method.beta", "max", "zero, column_max, iterate"]),
         ("method.beta_iterations=0", ["method.beta_iterations=0"]),
-        ("tune=optuna method.search.l2=[3,1]", ["method.search.l2=[3", "low"]),
-        ("tune=optuna method.search.l2=[0,1]", ["method.search.l2=[0", "low above 0"]),
-        ("tune=optuna method.search.dropout=[0,1]", ["method.dropout=1.0", "below 1"]),
-        ("tune=optuna method.search.dropout=3", ["method.search.dropout=3", "[low,high]"]),
-        ("tune=optuna +method.search.omega=[1,3]", ["method.search.omega", "no such parameter"]),
-        ("tune=optuna method.search.l2=null method.search.dropout=null", ["nothing to search", "tune=off"]),
+        ("tune=optuna tune.search.l2=[3,1]", ["tune.search.l2=[3", "low"]),
+        ("tune=optuna tune.search.l2=[0,1]", ["tune.search.l2=[0", "low above 0"]),
+        ("tune=optuna tune.search.dropout=[0,1]", ["method.dropout=1.0", "below 1"]),
+        ("tune=optuna tune.search.dropout=3", ["tune.search.dropout=3", "[low,high]"]),
+        ("tune=optuna +tune.search.omega=[1,3]", ["tune.search.omega", "no such parameter"]),
+        ("tune=optuna tune.search.l2=null tune.search.dropout=null", ["nothing to search", "tune=off"]),
         ("tune=optuna method=svd rank=3", ["method=svd has nothing to search"]),
         ("tune=optuna tune.n_trials=0", ["tune.n_trials=0"]),
         ("tune=optuna tune.sampler=cma", ["tune.sampler", "cma", "tpe, random, grid"]),
         ("tune=optuna tune.timeout=0", ["tune.timeout=0"]),
         ("tune=optuna tune.metric=ndcg", ["tune.metric", "ndcg_100, recall_20, recall_50"]),
-        ("tune.n_trials=3", ["tune.n_trials", "no such key"]),
+        ("tune.n_trials=3", ["tune.n_trials: optuna has n_trials, off has not; choose tune=optuna"]),
+        ("method.epochs=3", ["method.epochs: admm, admm_published, deep", "have epochs, closed has not"]),
+        ("+method.epochs=3", ["method.epochs: admm, admm_published, deep", "have epochs, closed has not"]),
+        ("method=admm method.eig_tol=0", ["method.eig_tol: closed, relaxed, svd", "have eig_tol, admm has not"]),
+        ("dataset.n_items=3", ["dataset.n_items", "synthetic have n_items, debian has not"]),
+        ("tracking=x", ["tracking", "not a container"]),
+        ("datasets=x", ["datasets: no such key (nearest: dataset"]),
+        ("method=deep method.hidden=[a]", ["method.hidden[0]", "see --help method.hidden"]),
+        ("tracking.url=x", ["tracking.url", "nearest: tracking.uri"]),
+        ("dataset=_protocol", ["dataset: this choice has no schema"]),
+        ("device=cuda", ["device=cuda", "closed runs on the CPU"]),
+        ("device=tpu", ["device", "tpu", "cpu, cuda"]),
         ("tune=optina", ["tune=optina", "nearest: optuna"]),
         ("save_model=maybe", ["save_model", "maybe"]),
         ("method=relaxed method.xi=2", ["method.xi=2", "from 0 (EDLAE) to 1"]),
@@ -111,7 +122,8 @@ def statuses(folder: Path) -> list[str]:
         ("tracking.dir=", ["tracking.dir is empty"]),
     ],
 )
-def test_one_line_that_names_the_value_and_the_remedy(run: Run, argument, parts, debian):  # noqa: ARG001 - prepared once
+@pytest.mark.usefixtures("debian")
+def test_one_line_that_names_the_value_and_the_remedy(run: Run, argument, parts):
     status, lines = run(*argument.split())
     assert status == 2
     errors = [line for line in lines if not line.startswith("data: ")]
@@ -129,10 +141,11 @@ def test_singular_matrix_ends_as_a_failed_run(run: Run, tmp_path: Path):
     assert statuses(tmp_path) == ["FAILED"]
 
 
-def test_too_little_memory_is_told_before_anything_is_computed(
+def test_too_little_memory_is_refused_before_anything_is_computed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(machine, "available_memory", lambda: 1200 * 1024**2)
+    taken = psutil.Process().memory_info().rss
+    monkeypatch.setattr(resources, "available_memory", lambda: 1200 * 1024**2 - taken)
     status, lines = run("rank=500", "dtype=float64")
     assert status == 2
     assert "in float64 needs about 1.3 GiB, and 1.2 GiB are available" in lines[-1]
@@ -140,7 +153,7 @@ def test_too_little_memory_is_told_before_anything_is_computed(
     assert statuses(tmp_path) == []
 
 
-def test_too_little_disk_for_a_model_is_told_before_anything_is_computed(
+def test_too_little_disk_for_a_model_is_refused_before_anything_is_computed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(limits.shutil, "disk_usage", lambda _: SimpleNamespace(free=200 * 1024**2))
@@ -161,7 +174,7 @@ def test_folders_that_cannot_be_made_are_named(run: Run, tmp_path: Path, argumen
     assert not any("Traceback" in line for line in lines)
 
 
-def test_the_other_jobs_of_a_multirun_go_on(run: Run, tmp_path: Path):
+def test_a_multirun_continues_after_a_failed_job(run: Run, tmp_path: Path):
     status, lines = run("-m", "rank=0,10,99999")
     assert status == 2
     assert [line for line in lines if line.startswith("error: job")] == [
@@ -171,19 +184,36 @@ def test_the_other_jobs_of_a_multirun_go_on(run: Run, tmp_path: Path):
     assert statuses(tmp_path) == ["FINISHED"]
 
 
-def test_the_other_jobs_of_a_multirun_are_left_alone_where_that_is_asked_for(run: Run, tmp_path: Path):
+def test_a_multirun_stops_at_a_failed_job_with_on_error_stop(run: Run, tmp_path: Path):
     status, lines = run("-m", "rank=0,10", "on_error=stop")
     assert status == 2
     assert lines[-1] == "error: stopped after a failed job: on_error=stop,rank=0"
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
 
 
-def test_help_explains_every_key(capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "argv", ["edlae_sweeps", "--help"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code in (0, None)
-    text = capfd.readouterr().out
-    for key in ("rank", "dtype", "method.l2", "method.dropout", "dataset.heldout_users", "tracking.uri"):
-        assert f"\n  {key}\n" in text
-    assert "$" not in text.split("Composed configuration:")[0]
+@pytest.mark.usefixtures("debian")
+def test_the_old_spelling_of_search_ranges_works_with_a_note(run: Run):
+    status, lines = run("tune=optuna", "method.search.l2=[3,1]", "~method.search.dropout")
+    assert status == 2
+    assert lines[:2] == [
+        "note: method.search.l2=[3,1] is now tune.search.l2=[3,1]",
+        "note: ~method.search.dropout is now ~tune.search.dropout",
+    ]
+    assert lines[-1].startswith("error: tune.search.l2=[3")
+
+
+def test_search_ranges_in_the_yaml_of_a_method_are_refused_with_their_new_place(run: Run, tmp_path: Path):
+    (tmp_path / "own" / "method").mkdir(parents=True)
+    text = "defaults: [/schema/method@_here_: closed]\nl2: 1\ndropout: 0\nsearch: {l2: [1, 10]}\n"
+    (tmp_path / "own" / "method" / "mine.yaml").write_text(text)
+    status, lines = run("--config-dir=own", "method=mine")
+    assert status == 2
+    assert lines == ["error: method.search: this key has moved; write tune.search"]
+
+
+def test_a_choice_without_a_schema_is_refused(run: Run, tmp_path: Path):
+    (tmp_path / "own" / "method").mkdir(parents=True)
+    (tmp_path / "own" / "method" / "mine.yaml").write_text("l2: 1\n")
+    status, lines = run("--config-dir=own", "method=mine")
+    assert status == 2
+    assert lines == ["error: method: this choice has no schema; begin its defaults with /schema/method@_here_: NAME"]

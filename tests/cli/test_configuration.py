@@ -1,136 +1,171 @@
-"""Every choice of conf/ composes to typed settings, and every key is documented where it is set."""
+"""Every choice of conf/ composes to typed settings, with the defaults of the code and a documentation for every key."""
 
 import dataclasses
-import string
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from edlae_sweeps.cli.config import conf_dir, register, typed
-from edlae_sweeps.cli.keys import documentation, read_keys
+from edlae_sweeps.cli.compose import register, typed
+from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, schemas
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import TUNES, DType, Settings
+from edlae_sweeps.settings import TUNES, ReportSettings, Settings
 
-GROUPS = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+CONF = conf_dir()
+# Choices that are another data set with other values.
+PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic"}
+METHOD_NAMES, DATASET_NAMES = choices(CONF, "method"), choices(CONF, "dataset")
+
+
+def composed(*overrides: str, config: str = "config"):
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config, list(overrides))
 
 
 def settings(*overrides: str) -> Settings:
-    register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return typed(compose("config", list(overrides)), Settings)
+    return typed(composed(*overrides), Settings)
 
 
-def choices(group: str) -> list[str]:
-    return sorted(path.stem for path in (conf_dir() / group).glob("[!_]*.yaml"))
-
-
-PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic"}
-
-
-def test_choices_are_named_as_the_code_they_configure():
-    assert choices("method") == sorted(METHODS)
-    assert choices("tune") == sorted(TUNES)
-    assert choices("dataset") == sorted([*DATASETS, *PRESETS])
-
-
-@pytest.mark.parametrize("dataset", choices("dataset"))
-@pytest.mark.parametrize("method", choices("method"))
-def test_every_pair_of_method_and_dataset_composes_and_passes_its_checks(method, dataset, tmp_path):
+@pytest.fixture
+def path(tmp_path: Path):
+    """The overrides that a data set needs to be valid."""
     (tmp_path / "plays.csv").touch()
-    path = [f"dataset.path={tmp_path / 'plays.csv'}"] if dataset == "interactions" else []
-    found = settings(f"method={method}", f"dataset={dataset}", *path)
-    assert type(found.method) is METHODS[method]
-    assert type(found.dataset) is DATASETS[PRESETS.get(dataset, dataset)]
-    found.check()
+    return lambda dataset: [f"dataset.path={tmp_path / 'plays.csv'}"] if dataset == "interactions" else []
 
 
-@pytest.mark.parametrize("dataset", choices("dataset"))
-def test_every_experiment_composes_for_every_dataset(dataset, tmp_path):
-    (tmp_path / "plays.csv").touch()
-    path = [f"dataset.path={tmp_path / 'plays.csv'}"] if dataset == "interactions" else []
-    figure = settings("experiment=figure1", f"dataset={dataset}", *path)
+def test_choices_have_the_names_of_the_code_they_configure():
+    assert sorted(METHODS) == METHOD_NAMES
+    assert sorted(TUNES) == choices(CONF, "tune")
+    assert sorted([*DATASETS, *PRESETS]) == DATASET_NAMES
+
+
+def test_every_schema_in_conf_is_registered_and_the_other_way_round():
+    registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
+    names = {(f"schema/{group}", name) for group, registry in registries.items() for name in registry}
+    assert schemas(CONF) == {*names, *(("schema", name) for name in ("settings", "report", "tracking"))}
+
+
+@pytest.mark.parametrize("dataset", DATASET_NAMES)
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_every_pair_of_method_and_dataset_composes(method, dataset, path):
+    job = settings(f"method={method}", f"dataset={dataset}", *path(dataset))
+    assert type(job.method) is METHODS[method]
+    assert type(job.dataset) is DATASETS[PRESETS.get(dataset, dataset)]
+
+
+# These data sets set no start values.
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_the_defaults_of_a_method_are_those_of_its_class(method):
+    assert settings(f"method={method}", "dataset=synthetic").method == METHODS[method]()
+
+
+@pytest.mark.parametrize("dataset", sorted(DATASETS.keys() - {"interactions"}))
+def test_the_defaults_of_a_dataset_are_those_of_its_class(dataset):
+    # conf/ interpolates from start and search; the class does not need them.
+    assert dataclasses.replace(settings(f"dataset={dataset}").dataset, start={}, search={}) == DATASETS[dataset]()
+
+
+def test_the_defaults_of_your_own_table_are_those_of_its_class(path):
+    (override,) = path("interactions")
+    table = settings("dataset=interactions", override).dataset
+    assert table == DATASETS["interactions"](path=override.partition("=")[2])
+
+
+@pytest.mark.parametrize("tune", choices(CONF, "tune"))
+def test_the_defaults_of_tune_are_those_of_its_class(tune):
+    assert dataclasses.replace(settings(f"tune={tune}").tune, search={}) == TUNES[tune]()
+
+
+@pytest.mark.parametrize("uri", [None, "http://127.0.0.1:1"])
+def test_the_other_defaults_are_those_of_the_classes(monkeypatch, uri):
+    if uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    job = settings("dataset=synthetic")
+    assert dataclasses.replace(job, tune=Settings().tune) == dataclasses.replace(Settings(), dataset=job.dataset)
+    monkeypatch.delenv("EDLAE_SWEEPS_DATA")
+    assert settings().data_dir == Settings().data_dir
+    assert typed(composed(config="report"), ReportSettings) == ReportSettings()
+
+
+def test_a_report_of_some_datasets():
+    assert typed(composed("datasets=[debian,msd]", config="report"), ReportSettings).datasets == ("debian", "msd")
+
+
+@pytest.mark.parametrize("dataset", DATASET_NAMES)
+def test_every_experiment_composes_for_every_dataset(dataset, path):
+    figure = settings("experiment=figure1", f"dataset={dataset}", *path(dataset))
     assert (figure.tune.name, figure.rank[0], figure.rank[-1]) == ("optuna", 10, "full")
     for method in ("closed", "admm", "zero_diag", "unconstrained"):
-        settings("experiment=figure1", f"method={method}", f"dataset={dataset}", *path).check()
-    table = settings("experiment=table1", f"dataset={dataset}", "method=admm_published", *path)
+        settings("experiment=figure1", f"method={method}", f"dataset={dataset}", *path(dataset))
+    table = settings("experiment=table1", f"dataset={dataset}", "method=admm_published", *path(dataset))
     assert (table.repeat, table.skip_finished, table.tune.name, table.method.epochs) == (1, False, "off", 10)
-    table.check()
-    trial = settings("experiment=proposition", f"dataset={dataset}", *path)
+    trial = settings("experiment=proposition", f"dataset={dataset}", *path(dataset))
     assert (trial.method.name, trial.rank, trial.tune.name) == ("deep", [10, 50, 200], "off")
-    trial.check()
 
 
 def test_the_main_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("EDLAE_SWEEPS_DATA", str(tmp_path))
-    found = settings("rank=[10,full]")
-    assert (found.method.l2, found.method.dropout) == (10, 0.1)
-    assert (found.rank, found.dtype, found.seed) == ([10, "full"], DType.float32, 0)
-    assert found.data_dir == str(tmp_path)
-    assert (found.tracking.uri, found.tracking.dir) == (None, "mlruns")
+    job = settings("rank=[10,full]")
+    assert (job.method.l2, job.method.dropout) == (10, 0.1)
+    assert (job.rank, job.dtype, job.seed) == ([10, "full"], "float32", 0)
+    assert job.data_dir == str(tmp_path)
+    assert (job.tracking.uri, job.tracking.dir) == (None, "mlruns")
 
 
-def test_start_values_come_from_the_dataset_with_a_generic_fallback():
+def test_start_values_come_from_the_dataset_or_else_from_the_method():
     assert settings("dataset.start.closed.l2=20").method.l2 == 20
     assert settings("~dataset.start.closed").method.l2 == 500
     assert settings("~dataset.start.closed", "method.l2=7").method.l2 == 7
 
 
-def test_the_seed_of_the_job_is_that_of_its_method():
+def test_search_ranges_come_from_the_dataset_or_else_from_the_method():
+    assert settings().tune.search == {"l2": [0.3, 300], "dropout": [0, 0.8]}
+    assert settings("tune=optuna", "dataset=synthetic").tune.search["l2"] == [1, 10000]
+    assert settings("dataset.search.l2=[1,2]").tune.search["l2"] == [1, 2]
+    assert settings("method=unconstrained", "tune=optuna").tune.search["dropout"] == [0, 0.9]
+    assert settings("method=svd").tune.search == {}
+    tuned = settings("tune=optuna", "tune.search.l2=[1,9]", "~tune.search.dropout")
+    assert tuned.tune.search == {"l2": [1, 9]}
+
+
+def test_the_seed_of_the_job_is_the_seed_of_its_method():
     assert settings("method=admm", "seed=3").method.seed == 3
-    found = settings("method=admm", "seed=3", "method.seed=5")
-    assert (found.seed, found.method.seed) == (3, 5)
+    job = settings("method=admm", "seed=3", "method.seed=5")
+    assert (job.seed, job.method.seed) == (3, 5)
 
 
-def test_environment_names_the_store(monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_names_the_store(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     assert settings().tracking.uri == "http://127.0.0.1:1"
     assert settings("tracking.uri=null").tracking.uri is None
 
 
-def test_every_key_is_documented_with_an_example():
-    documented = {key.name: key for key in read_keys(conf_dir())}
-    for method in choices("method"):
-        for dataset in choices("dataset"):
-            register()
-            with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-                overrides = [f"method={method}", f"dataset={dataset}", "tune=optuna"]
-                config = OmegaConf.to_container(compose("config", overrides))
-            for path in leaves(config):
-                key = documented.get(path)
-                assert key, f"{path} has no comment above it in conf/"
-                text = " ".join(key.text)
-                assert "Example" in text, path
-                assert f"{path}=" in text or f"{path}." in text, f"no example sets {path}"
-
-
 # A free mapping is one key.
-FREE = ("dataset.start", "dataset.search", "method.search")
+FREE = ("dataset.start", "dataset.search", "tune.search")
 
 
 def leaves(config: dict, prefix: str = "") -> list[str]:
-    found = []
+    keys = []
     for name, value in config.items():
-        path = prefix + name
-        found += leaves(value, f"{path}.") if isinstance(value, dict) and path not in FREE else [path]
-    return found
+        key = prefix + name
+        keys += leaves(value, f"{key}.") if isinstance(value, dict) and key not in FREE else [key]
+    return keys
 
 
-def test_settings_have_no_defaults_of_their_own_to_fall_out_of_step_with_conf():
-    for schema in (Settings, *METHODS.values(), *DATASETS.values(), *TUNES.values()):
-        with_default = [
-            field.name
-            for field in dataclasses.fields(schema)
-            if field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        ]
-        assert with_default in ([], ["start", "search"], ["search"])
-
-
-def test_documentation_is_safe_in_a_template():
-    text = documentation(conf_dir(), "config")
-    assert "method=closed: Closed-form" in text
-    assert "method=svd: " in text
-    assert "every dataset: The keys" in text
-    assert string.Template(text).substitute() == text.replace("$$", "$")
+@pytest.mark.parametrize(
+    ("group", "choice"), [(group, choice) for group in ("dataset", "method", "tune") for choice in choices(CONF, group)]
+)
+def test_every_key_is_documented_with_an_example(group, choice):
+    chosen = {"dataset": "debian", "method": "closed", "tune": "off", group: choice}
+    documented = read_keys(CONF, CONF / "config.yaml")
+    for group, choice in chosen.items():
+        documented |= choice_keys(CONF, group, choice)
+    config = OmegaConf.to_container(composed(*(f"{group}={choice}" for group, choice in chosen.items())))
+    assert sorted(documented) == sorted(leaves(config))
+    for name, key in documented.items():
+        text = " ".join(key.text)
+        assert "Example" in text, name
+        assert f"{name}=" in text or f"{name}." in text, f"no example sets {name}"

@@ -31,10 +31,10 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each request by the next of `behaviours`, the last one for ever."""
+    """Answers each request with the next of `behaviours`, and repeats the last one."""
 
     daemon_threads = True
-    behaviours: tuple[str, ...] = ("whole",)
+    behaviours: tuple[str, ...] = ("complete",)
     requests = 0
 
 
@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
-        if behaviour == "whole":
+        if behaviour == "complete":
             self.wfile.write(CONTENT)
         elif behaviour == "corrupt":
             self.wfile.write(CONTENT[:100] + b"?" + CONTENT[101:])
@@ -60,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(5)
 
     def log_message(self, *_: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.shutdown()
     server.server_close()
     with warnings.catch_warnings(action="ignore"):
-        # Connections that broke are left to the collector by the library.
+        # The library leaves broken connections to the garbage collector.
         gc.collect()
 
 
@@ -81,54 +81,54 @@ def archive(server: Server, md5: str | None = MD5) -> Archive:
     return Archive("ml.zip", f"http://127.0.0.1:{server.server_port}/ml.zip", md5)
 
 
-def test_a_download_is_followed_and_kept(server, tmp_path: Path):
-    seen = []
-    path = obtain(archive(server), tmp_path / "new", lambda *step: seen.append(step))
+def test_a_download_reports_progress_and_is_kept(server, tmp_path: Path):
+    steps = []
+    path = obtain(archive(server), tmp_path / "new", lambda *step: steps.append(step))
     assert path.read_bytes() == CONTENT
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
     assert obtain(archive(server), tmp_path / "new") == path
     assert server.requests == 1
 
 
 @pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "missing"])
-def test_what_breaks_off_is_tried_again(server, tmp_path: Path, behaviour):
-    server.behaviours = (behaviour, "whole")
+def test_a_broken_download_is_retried(server, tmp_path: Path, behaviour):
+    server.behaviours = (behaviour, "complete")
     assert obtain(archive(server), tmp_path).read_bytes() == CONTENT
     assert server.requests == 2
 
 
 @pytest.mark.parametrize("behaviour", ["truncate", "corrupt", "stall", "missing"])
-def test_what_stays_broken_leaves_nothing_and_says_what_to_do(server, tmp_path: Path, behaviour):
+def test_a_download_that_keeps_failing_leaves_no_file_and_names_the_remedy(server, tmp_path: Path, behaviour):
     server.behaviours = (behaviour,)
     with pytest.raises(DataError, match=rf"can't download .*ml\.zip: .*put ml\.zip into {tmp_path} yourself") as caught:
         obtain(archive(server), tmp_path)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-    # The next start begins anew.
-    server.behaviours = ("whole",)
+    # The next call starts over.
+    server.behaviours = ("complete",)
     assert obtain(archive(server), tmp_path).read_bytes() == CONTENT
 
 
-def test_without_a_checksum_the_length_is_what_protects(server, tmp_path: Path):
+def test_without_a_checksum_the_length_detects_truncation(server, tmp_path: Path):
     server.behaviours = ("truncate",)
     with pytest.raises(DataError, match="can't download"):
         obtain(archive(server, None), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_checksum_a_page_is_no_archive(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_checksum_an_html_page_is_refused(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"{__name__}.CONTENT", b"<html>sorry</html>")
-    with pytest.raises(DataError, match="it sends no zip archive"):
+    with pytest.raises(DataError, match="the server sent no zip archive"):
         obtain(archive(server, None), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_server(tmp_path: Path):
+def test_an_unreachable_server_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="can't download"):
         obtain(Archive("ml.zip", "http://127.0.0.1:9/ml.zip", MD5), tmp_path)
 
 
-def test_a_file_of_ones_own_is_used_but_never_replaced(server, tmp_path: Path):
+def test_an_existing_file_is_used_and_never_replaced(server, tmp_path: Path):
     (tmp_path / "ml.zip").write_bytes(b"mine")
     with pytest.raises(DataError, match=f"has MD5 .*{MD5}: delete it"):
         obtain(archive(server), tmp_path)
@@ -138,7 +138,7 @@ def test_a_file_of_ones_own_is_used_but_never_replaced(server, tmp_path: Path):
     assert server.requests == 0
 
 
-def test_a_full_disk(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_an_error(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -150,23 +150,23 @@ def test_a_full_disk(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (CONTENT[: len(CONTENT) // 2], "is it whole"),
-        (b"", "is it whole"),
-        (b"no zip at all", "is it whole"),
-        (CONTENT[:200] + bytes(100) + CONTENT[300:], "is it whole"),
-        (zipped(other="1::2::5::0\n"), r"holds no ratings\.dat"),
+        (CONTENT[: len(CONTENT) // 2], "if it is damaged"),
+        (b"", "if it is damaged"),
+        (b"no zip at all", "if it is damaged"),
+        (CONTENT[:200] + bytes(100) + CONTENT[300:], "if it is damaged"),
+        (zipped(other="1::2::5::0\n"), r"has no ratings\.dat"),
     ],
 )
-def test_damaged_archives_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content, message):
+def test_a_damaged_archive_is_a_one_line_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content, message):
     (tmp_path / "ml-1m.zip").write_bytes(content)
     monkeypatch.setattr(MovieLens1M, "archive", Archive("ml-1m.zip", "http://127.0.0.1:9/", None))
     with pytest.raises(DataError, match=message) as caught:
-        MovieLens1M(5, 5, 0, 0.2, 0).read(tmp_path)
+        MovieLens1M().read(tmp_path)
     assert "\n" not in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["ml-1m.zip"]
 
 
-def test_members_are_found_in_whatever_folder_and_nothing_is_unpacked(tmp_path: Path):
+def test_a_member_is_found_in_any_folder_and_read_without_unpacking(tmp_path: Path):
     (tmp_path / "ml.zip").write_bytes(CONTENT)
     with member(tmp_path / "ml.zip", "ratings.dat").open() as stream:
         assert stream.readline() == b"0::0::5::0\n"

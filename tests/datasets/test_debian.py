@@ -2,8 +2,9 @@ import gzip
 import hashlib
 from pathlib import Path
 
-from edlae_sweeps.datasets import Debian, debian
-from edlae_sweeps.datasets.debian_sources import HEADER, build_dependencies, main
+from edlae_sweeps.datasets import Debian
+from edlae_sweeps.datasets.sources import debian
+from edlae_sweeps.datasets.sources.debian_sources import HEADER, build_dependencies, main
 
 SOURCES = """\
 Package: zlib
@@ -27,7 +28,7 @@ Build-Depends: libncurses-dev,
 """
 
 
-def test_sources_index_to_table(tmp_path: Path):
+def test_a_sources_index_becomes_a_table(tmp_path: Path):
     assert build_dependencies(SOURCES.splitlines(keepends=True)) == {
         "zlib": {"g++-12", "debhelper-compat"},
         "nothing": set(),
@@ -41,13 +42,13 @@ def test_sources_index_to_table(tmp_path: Path):
     assert gzip.decompress((tmp_path / "table.tsv.gz").read_bytes()).decode().splitlines() == [HEADER, *rows]
 
 
-def test_shipped_table_is_the_one_its_note_describes():
-    note = (debian._TABLE.parent / "README.md").read_text()
-    assert hashlib.sha256(gzip.decompress(debian._TABLE.read_bytes())).hexdigest() in note
+def test_the_shipped_table_has_the_hash_in_its_readme():
+    readme = (debian._TABLE.parent / "README.md").read_text()
+    assert hashlib.sha256(gzip.decompress(debian._TABLE.read_bytes())).hexdigest() in readme
 
 
-def test_interactions(tmp_path: Path):
-    events = Debian(2000, 5, 5, 0.2, 98765).read(tmp_path)
+def test_the_shipped_interactions(tmp_path: Path):
+    events = Debian().read(tmp_path)
     assert len(events.users) == len(events.items) == 273_389
     assert len(events.user_names) == 34_273
     assert len(events.item_names) == 22_910

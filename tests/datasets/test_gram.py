@@ -10,7 +10,7 @@ from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
 
 
 @given(seed=st.integers(0, 2**31), users=st.integers(1, 30), items=st.integers(1, 30))
-def test_gram_is_the_product(seed, users, items):
+def test_the_gram_matrix_is_the_product(seed, users, items):
     X = (np.random.default_rng(seed).random((users, items)) < 0.3).astype(np.float32)
     for dtype in ("float32", "float64"):
         gram = dense_gram(sparse_gram(csr_array(X)), dtype)
@@ -18,26 +18,28 @@ def test_gram_is_the_product(seed, users, items):
         assert np.array_equal(gram, X.T @ X)
 
 
-def test_gram_in_blocks_reports_its_progress(monkeypatch: pytest.MonkeyPatch):
+def test_a_gram_matrix_built_in_blocks_reports_progress(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(gram_module, "_BLOCK", 7)
     X = (np.random.default_rng(0).random((40, 20)) < 0.3).astype(np.float32)
-    seen = []
-    assert np.array_equal(dense_gram(sparse_gram(csr_array(X), lambda *step: seen.append(step)), "float64"), X.T @ X)
-    assert seen == [(7, 20), (14, 20), (20, 20)]
+    steps = []
+    assert np.array_equal(dense_gram(sparse_gram(csr_array(X), lambda *step: steps.append(step)), "float64"), X.T @ X)
+    assert steps == [(7, 20), (14, 20), (20, 20)]
 
 
-def test_weights_are_refused_rather_than_cut_to_whole_numbers():
+def test_weights_are_refused_and_not_truncated_to_integers():
     with pytest.raises(ValueError, match="not binary"):
         sparse_gram(csr_array(np.array([[0.5, 1.0]])))
 
 
-def test_debian_gram_trace(debian_gram, golden):
+def test_the_trace_of_the_debian_gram_matrix(debian_gram, golden):
     assert debian_gram.trace(dtype=np.float64) == golden["train_trace_gram"]
 
 
+@pytest.mark.parametrize("block", [3, 2048])
 @pytest.mark.parametrize("kind", [csr_array, coo_array, csc_matrix, coo_matrix, np.asarray])
 @pytest.mark.parametrize("given", [np.int64, np.float64, bool])
-def test_any_scipy_matrix_of_any_type_has_a_gram_matrix(kind, given):
+def test_any_scipy_matrix_of_any_type_has_a_gram_matrix(kind, given, block, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gram_module, "_BLOCK", block)
     X = (np.random.default_rng(0).random((9, 5)) < 0.5).astype(given)
     gram = gram_matrix(kind(X))
     assert gram.dtype == np.float32

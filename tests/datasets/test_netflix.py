@@ -1,4 +1,4 @@
-"""Both layouts of the Netflix Prize, plain and in their archives, and what can be wrong with them."""
+"""Both layouts of the Netflix Prize, plain and archived, and their errors."""
 
 import io
 import tarfile
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edlae_sweeps.datasets import netflix
-from edlae_sweeps.datasets.netflix import find_texts, read_ratings
+from edlae_sweeps.datasets.sources import netflix
+from edlae_sweeps.datasets.sources.netflix import find_texts, read_ratings
 from edlae_sweeps.errors import DataError
 
 random = np.random.default_rng(0)
-# Film → its (user, rating); film 4 has none of 4 and more, film 9 no rating at all.
+# Each film's (user, rating) pairs. Film 4 has no rating of 4 or above, film 9 no rating.
 FILMS = {
     film: [(int(user), int(random.integers(1, 6))) for user in random.permutation(40)[: random.integers(1, 30)] * 7 + 1]
     for film in (1, 2, 3, 5, 6, 10)
@@ -76,19 +76,19 @@ def test_every_layout_gives_the_same_events(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(netflix, "_BLOCK_BYTES", block)
     put(tmp_path, layouts()[layout])
     before = sorted(tmp_path.rglob("*"))
-    seen = []
-    events = read_ratings(find_texts(tmp_path), 4, lambda *step: seen.append(step))
-    found = list(zip(events.user_names[events.users], events.item_names[events.items], strict=True))
-    assert found == EXPECTED
+    steps = []
+    events = read_ratings(find_texts(tmp_path), 4, lambda *step: steps.append(step))
+    pairs = list(zip(events.user_names[events.users], events.item_names[events.items], strict=True))
+    assert pairs == EXPECTED
     assert events.user_names.tolist() == sorted({user for user, _ in EXPECTED})
-    assert seen[-1] == (1 if layout == "films in any order" else 10, 17_770)
+    assert steps[-1] == (1 if layout == "films in any order" else 10, 17_770)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_nothing_there_is_told_where_to_put_it(tmp_path: Path):
+def test_missing_files_are_an_error_that_says_where_to_put_them(tmp_path: Path):
     with pytest.raises(DataError, match=r"put nf_prize_dataset\.tar\.gz there, or .* combined_data_4\.txt"):
         find_texts(tmp_path)
-    # Three of four parts are not all of it.
+    # Three of four parts are incomplete.
     put(tmp_path, dict(list(combined().items())[:3]))
     with pytest.raises(DataError, match="there are no Netflix ratings"):
         find_texts(tmp_path)
@@ -108,31 +108,31 @@ def test_a_bad_line_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ba
     assert "\n" not in str(caught.value)
 
 
-def test_ratings_without_a_film(tmp_path: Path):
+def test_ratings_without_a_film_are_refused(tmp_path: Path):
     put(tmp_path, {"mv_0000001.txt": b"7,4,2005-01-01\n"})
-    with pytest.raises(DataError, match="line 1: ratings stand under a line FILM:"):
+    with pytest.raises(DataError, match="line 1: ratings must follow a line FILM:"):
         read_ratings(find_texts(tmp_path), 4)
 
 
 @pytest.mark.parametrize("layout", ["tar", "tar.gz", "tar in tar.gz", "zip"])
-def test_truncated_archives_are_one_line(tmp_path: Path, layout):
+def test_a_truncated_archive_is_a_one_line_error(tmp_path: Path, layout):
     ((name, content),) = layouts()[layout].items()
-    # Inside the content of a file: a plain tar that ends between two of them looks whole.
+    # Truncate inside a member: a plain tar that ends between two members looks complete.
     put(tmp_path, {name: content[: 512 * (len(content) // 1024) + 520 if layout == "tar" else len(content) // 2]})
-    with pytest.raises(DataError, match="is it whole") as caught:
+    with pytest.raises(DataError, match="download it again") as caught:
         read_ratings(find_texts(tmp_path), 4)
     assert "\n" not in str(caught.value)
 
 
-def test_ratings_that_are_missing_are_noticed(tmp_path: Path):
+def test_missing_ratings_are_detected(tmp_path: Path):
     put(tmp_path, films())
     total = sum(map(len, FILMS.values()))
     assert len(read_ratings(find_texts(tmp_path), 4, None, total).users) == len(EXPECTED)
-    with pytest.raises(DataError, match=f"hold {total} ratings, and the Netflix Prize {total + 1}"):
+    with pytest.raises(DataError, match=f"have {total} ratings, but the Netflix Prize has {total + 1}"):
         read_ratings(find_texts(tmp_path), 4, None, total + 1)
 
 
-def test_no_rating_that_counts(tmp_path: Path):
+def test_no_rating_above_the_threshold_is_an_error(tmp_path: Path):
     put(tmp_path, {"mv_0000004.txt": text(4)})
-    with pytest.raises(DataError, match="hold no rating of 4 or more"):
+    with pytest.raises(DataError, match="have no rating of 4 or above"):
         read_ratings(find_texts(tmp_path), 4)

@@ -1,34 +1,30 @@
 import numpy as np
 import pytest
-from conftest import DEBIAN
 
 from edlae_sweeps.datasets import Synthetic, load, summarize
 from edlae_sweeps.errors import ConfigError
 
-SMALL = {
-    **DEBIAN, "heldout_users": 100, "min_item_events": 0, "name": "small", "n_users": 1000, "n_items": 300,
-    "mean_events": 30.0, "topics": 10, "exponent": 1.0, "seed": 0,
-}  # fmt: skip
+SMALL = {"heldout_users": 100, "name": "small", "n_users": 1000, "n_items": 300, "mean_events": 30, "topics": 10}
 
 
 def events(**changes: object):
     return Synthetic(**{**SMALL, **changes}).read(None)
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_events():
     first, again, other = events(), events(), events(seed=1)
     assert np.array_equal(first.users, again.users)
     assert np.array_equal(first.items, again.items)
     assert not np.array_equal(first.items[:1000], other.items[:1000])
 
 
-def test_size_activity_and_popularity_are_as_asked():
-    found = events(n_users=4000, n_items=1000, mean_events=40.0)
-    assert 20 < len(found.users) / 4000 < 40
-    assert len(np.unique(found.users.astype(np.int64) * 1000 + found.items)) == len(found.users)
-    counts = np.bincount(found.items, minlength=1000)
+def test_size_activity_and_popularity_follow_the_settings():
+    drawn = events(n_users=4000, n_items=1000, mean_events=40.0)
+    assert 20 < len(drawn.users) / 4000 < 40
+    assert len(np.unique(drawn.users.astype(np.int64) * 1000 + drawn.items)) == len(drawn.users)
+    counts = np.bincount(drawn.items, minlength=1000)
     assert counts.min() > 0
-    assert (np.diff(found.users) >= 0).all()
+    assert (np.diff(drawn.users) >= 0).all()
     head, tail = np.sort(counts)[::-1][:100].sum(), np.sort(counts)[:500].sum()
     assert head > 1.5 * tail
     flat = np.bincount(events(n_users=4000, n_items=1000, exponent=0.0, topics=1000).items, minlength=1000)
@@ -36,25 +32,25 @@ def test_size_activity_and_popularity_are_as_asked():
 
 
 def test_users_of_a_topic_share_items():
-    # With one topic for all, items say less of each other than with many.
-    def likeness(topics: int) -> float:
-        found = events(n_users=4000, topics=topics)
+    # Items are more correlated with many topics than with one.
+    def mean_correlation(topics: int) -> float:
+        drawn = events(n_users=4000, topics=topics)
         X = np.zeros((4000, 300))
-        X[found.users, found.items] = 1
+        X[drawn.users, drawn.items] = 1
         correlation = np.corrcoef(X.T)
-        # Of each item with its likest.
+        # Of each item with its nearest neighbours.
         return float(np.mean(np.sort(correlation, axis=1)[:, -10:-1]))
 
-    assert likeness(20) > 1.3 * likeness(1)
+    assert mean_correlation(20) > 1.3 * mean_correlation(1)
 
 
-def test_progress():
-    seen = []
-    Synthetic(**SMALL).read(None, lambda *step: seen.append(step))
-    assert seen == [(number, 10) for number in range(1, 11)]
+def test_it_reports_progress():
+    steps = []
+    Synthetic(**SMALL).read(None, lambda *step: steps.append(step))
+    assert steps == [(number, 10) for number in range(1, 11)]
 
 
-def test_it_loads_and_summarises_as_any_other(tmp_path):
+def test_it_loads_and_summarises_like_any_data_set(tmp_path):
     data = load(Synthetic(**SMALL), tmp_path)
     summary = summarize(data)
     assert summary["items"] == data.n_items <= 300
@@ -75,6 +71,6 @@ def test_it_loads_and_summarises_as_any_other(tmp_path):
         ({"name": "/x"}, "dataset.name=/x"),
     ],
 )  # fmt: skip
-def test_settings_that_make_no_sense(changes, message):
+def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        Synthetic(**{**SMALL, **changes}).check()
+        Synthetic(**{**SMALL, **changes})

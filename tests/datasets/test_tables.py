@@ -1,4 +1,4 @@
-"""Tables of interactions in every format, and what can be wrong with them."""
+"""Interaction tables in every format, and their errors."""
 
 import gzip
 import io
@@ -19,16 +19,11 @@ ROWS = [("b", "x", 5.0), ("a", "y", 3.5), ("b", "é", 4.0), ("b", "x", 1.0), ("a
 
 
 def settings(path: Path | str, **changes: object) -> InteractionsFile:
-    values = {
-        "heldout_users": 1, "min_user_events": 0, "min_item_events": 0, "holdout_fraction": 0.2, "split_seed": 0,
-        "path": str(path), "name": None, "user_column": "user", "item_column": "item", "rating_column": None,
-        "min_rating": None,
-    }  # fmt: skip
-    return InteractionsFile(**{**values, **changes})
+    return InteractionsFile(**{"path": str(path), "heldout_users": 1, "min_user_events": 0, **changes})
 
 
 def write(folder: Path, name: str, rows: list[tuple] = ROWS, header: str = "user,time,item,rating") -> Path:
-    """The rows as a file of the kind that its name tells, with a column more."""
+    """Write the rows and an extra column in the format that the file's name gives."""
     path = folder / name
     if name.endswith(".parquet"):
         columns = dict(zip(("user", "item", "rating"), map(list, zip(*rows, strict=True)), strict=True))
@@ -48,21 +43,20 @@ def pairs(events) -> list[tuple]:
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.csv.gz", "x.tsv.gz", "x.parquet"])
 def test_every_format_gives_the_same_events(tmp_path: Path, name):
     path = write(tmp_path, name)
-    dataset = settings(path)
-    dataset.check()
-    events = dataset.read(tmp_path)
-    # Of equal pairs the first counts; the order stays.
+    events = settings(path).read(tmp_path)
+    # The first of repeated pairs is kept, and the order is unchanged.
     assert pairs(events) == [("b", "x"), ("a", "y"), ("b", "é"), ("a", "x")]
     assert events.user_names.tolist() == ["a", "b"]
     assert events.item_names.tolist() == ["x", "y", "é"]
     rated = settings(path, rating_column="rating", min_rating=3.5).read(tmp_path)
     assert pairs(rated) == [("b", "x"), ("a", "y"), ("b", "é")]
-    # A threshold that comes after the first of two equal pairs takes the second.
-    assert pairs(settings(path, rating_column="rating", min_rating=5).read(tmp_path)) == [("b", "x")]
+    # The threshold applies before repeated pairs are dropped: here the second row of the pair passes it.
+    low_first = write(tmp_path, name, [("b", "x", 1.0), *ROWS])
+    assert pairs(settings(low_first, rating_column="rating", min_rating=5).read(tmp_path)) == [("b", "x")]
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
-def test_whole_numbers_sort_as_numbers_and_what_only_looks_like_them_does_not(tmp_path: Path, name):
+def test_whole_numbers_sort_as_numbers_and_lookalikes_as_strings(tmp_path: Path, name):
     path = write(tmp_path, name, [("10", "007", 1), ("9", "7", 1), ("-3", "1e3", 1)])
     events = settings(path).read(tmp_path)
     assert events.user_names.tolist() == [-3, 9, 10]
@@ -70,25 +64,25 @@ def test_whole_numbers_sort_as_numbers_and_what_only_looks_like_them_does_not(tm
     assert pairs(events) == [(10, "007"), (9, "7"), (-3, "1e3")]
 
 
-def test_integer_columns_of_parquet(tmp_path: Path):
+def test_integer_columns_of_parquet_are_read(tmp_path: Path):
     path = write(tmp_path, "x.parquet", [(10, 2, 1), (9, 3, 5), (2**40, 2, 4)])
     events = settings(path, rating_column="rating", min_rating=4).read(tmp_path)
     assert pairs(events) == [(9, 3), (2**40, 2)]
 
 
-def test_integers_that_are_too_large(tmp_path: Path):
+def test_integers_that_are_too_large_are_refused(tmp_path: Path):
     pq.write_table(pa.table({"user": pa.array([2**63], pa.uint64()), "item": [1]}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="store them as strings"):
         settings(tmp_path / "x.parquet").read(tmp_path)
 
 
-def test_quoted_fields(tmp_path: Path):
+def test_quoted_fields_are_read(tmp_path: Path):
     (tmp_path / "x.csv").write_text('user,item\n"a, b","say ""hi"""\n')
     assert pairs(settings(tmp_path / "x.csv").read(tmp_path)) == [("a, b", 'say "hi"')]
 
 
 @given(st.lists(st.tuples(st.text("ab01é", min_size=1, max_size=3), st.integers(-20, 20)), min_size=1, max_size=30))
-def test_codes_are_those_of_numpy(tmp_path_factory, rows):
+def test_codes_equal_those_of_numpy(tmp_path_factory, rows):
     path = write(tmp_path_factory.mktemp("x"), "x.csv", [(user, item, 1) for user, item in rows])
     events = settings(path).read(path.parent)
     first = list(dict.fromkeys(rows))
@@ -112,8 +106,8 @@ def test_codes_are_those_of_numpy(tmp_path_factory, rows):
         (b"u,0,,1", r"line {line}: column item is empty"),
     ],
 )
-def test_bad_rows_are_named_by_their_line(tmp_path: Path, size, bad, message):
-    # The large one is read in parallel.
+def test_errors_name_the_line_of_a_bad_row(tmp_path: Path, size, bad, message):
+    # The large file is read in parallel.
     row = b"u,0,i,1\n"
     path = tmp_path / "x.csv"
     path.write_bytes(b"user,time,item,rating\n" + row * size + bad + b"\n" + row * 3)
@@ -124,7 +118,7 @@ def test_bad_rows_are_named_by_their_line(tmp_path: Path, size, bad, message):
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.tsv", "x.parquet"])
-def test_files_that_are_no_tables(tmp_path: Path, name):
+def test_files_that_are_not_tables_are_refused(tmp_path: Path, name):
     path = tmp_path / name
     for content in (b"", b"\x00\x01\x02 no table", write(tmp_path, f"good{name[1:]}").read_bytes()[:-20]):
         path.write_bytes(content)
@@ -136,18 +130,18 @@ def test_files_that_are_no_tables(tmp_path: Path, name):
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv.gz", "x.parquet"])
-def test_missing_columns_are_named_with_those_there_are(tmp_path: Path, name):
+def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path, name):
     path = write(tmp_path, name)
-    with pytest.raises(DataError, match=r"no column userId: it has .*user.*item"):
+    with pytest.raises(DataError, match=r"no column userId: choose from .*user.*item"):
         settings(path, user_column="userId").read(tmp_path)
 
 
-def test_ids_that_are_no_ids(tmp_path: Path):
+def test_values_of_the_wrong_type_are_refused(tmp_path: Path):
     path = write(tmp_path, "x.parquet", [(1.5, "x", 1)])
-    with pytest.raises(DataError, match="column user holds double; ids are strings or whole numbers"):
+    with pytest.raises(DataError, match="column user holds double; convert the ids to strings or whole numbers"):
         settings(path).read(tmp_path)
     path = write(tmp_path, "x.parquet", [(1, "x", "good")])
-    with pytest.raises(DataError, match="column rating does not hold ratings"):
+    with pytest.raises(DataError, match="column rating does not hold numbers"):
         settings(path, rating_column="rating", min_rating=1).read(tmp_path)
     path = write(tmp_path, "x.parquet", [(1, "x", 1), (None, "y", 1)])
     with pytest.raises(DataError, match="row 2: column user has no value"):
@@ -163,30 +157,30 @@ def test_ids_that_are_no_ids(tmp_path: Path):
         ({"path": "x.parquet.gz"}, "must end in .csv"),
         ({"name": "a/b"}, "dataset.name=a/b"),
         ({"name": ".."}, "dataset.name=.."),
-        ({"item_column": "user"}, "have to be different"),
-        ({"rating_column": "item", "min_rating": 1.0}, "have to be different"),
+        ({"item_column": "user"}, "must be different"),
+        ({"rating_column": "item", "min_rating": 1.0}, "must be different"),
         ({"min_rating": 3.0}, "needs dataset.rating_column"),
         ({"min_rating": float("nan"), "rating_column": "r"}, "dataset.min_rating=nan"),
     ],
 )
-def test_settings_that_make_no_sense(tmp_path: Path, changes, message):
+def test_settings_out_of_range_are_refused(tmp_path: Path, changes, message):
     with pytest.raises(ConfigError, match=message):
-        settings(**{"path": write(tmp_path, "x.csv"), **changes}).check()
+        settings(**{"path": write(tmp_path, "x.csv"), **changes})
 
 
-def test_names(tmp_path: Path):
-    assert settings(tmp_path / "my.plays.csv.gz").label == "my"
-    assert settings(tmp_path / "x.csv", name="plays").label == "plays"
+def test_the_label_is_the_name_or_the_stem_of_the_file(tmp_path: Path):
+    assert settings(write(tmp_path, "my.plays.csv.gz")).label == "my"
+    assert settings(write(tmp_path, "x.csv"), name="plays").label == "plays"
 
 
-def test_a_changed_file_has_another_digest(tmp_path: Path):
+def test_a_changed_file_changes_the_digest(tmp_path: Path):
     path = write(tmp_path, "x.csv")
     before = settings(path).content_digest(tmp_path)
     write(tmp_path, "x.csv", ROWS[1:])
     assert settings(path).content_digest(tmp_path) != before
 
 
-def test_texts_without_a_header():
+def test_a_text_without_a_header_is_read():
     source = Source("x", lambda: io.BytesIO(b"1::20::5::0\n2::10::3::0\n"))
     text = Text(":", ("user", "_1", "item", "_2", "rating", "_3", "time"), quoted=False)
     events = read_text(source, text, Columns("user", "item", "rating", 4))

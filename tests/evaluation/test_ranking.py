@@ -8,16 +8,16 @@ from reference import user_metrics
 from scipy.sparse import csr_array, random_array
 from sklearn.metrics import ndcg_score
 
-from edlae_sweeps import machine
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, evaluate_nested, ranking
 from edlae_sweeps.evaluation.ranking import top_items
-from edlae_sweeps.methods import LowRank
+from edlae_sweeps.models import LowRank
+from edlae_sweeps.resources import Resources, blas_threads, cores
 
 
 class Fixed:
-    """Scores each user by a row of a table that the fold-in's first item names, so that rows may come in any order."""
+    """Scores each user by the row of a table that the first fold-in item selects: rows may come in any order."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table = table
@@ -27,7 +27,7 @@ class Fixed:
 
 
 def held_out_problem(seed: int, users: int, items: int, levels: int) -> tuple[np.ndarray, HeldOut]:
-    """Scores of few levels, so that ties abound; user u's fold-in is item u and more, and some have nothing to find."""
+    """Scores with many ties; the fold-in of user u starts with item u, and some users have no targets."""
     random = np.random.default_rng(seed)
     table = random.integers(0, levels, (items, items)).astype(float)
     draw = random.random((users, items))
@@ -120,20 +120,22 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
     _, held_out = held_out_problem(0, 200, 300, 10)
     U, V = random.standard_normal((2, 300, 8))
     model = LowRank(U, V)
-    found = []
-    for threads in (1, machine.cores()):
-        with machine.use(threads):
-            found.append((evaluate(model, held_out), evaluate_nested(model, [2, 8], held_out)))
-    (alone, nested), (together, nested_together) = found
+    results = []
+    for threads in (1, cores()):
+        few = Resources(threads, 2**34)
+        results.append(
+            (evaluate(model, held_out, resources=few), evaluate_nested(model, [2, 8], held_out, resources=few))
+        )
+    (alone, nested), (together, nested_together) = results
     for name in METRICS:
-        # Sums may be taken in another order.
+        # The order of sums may differ.
         np.testing.assert_allclose(getattr(alone, name), getattr(together, name), rtol=1e-12)
         np.testing.assert_allclose(getattr(nested[8], name), getattr(alone, name))
         np.testing.assert_allclose(getattr(nested[2], name), getattr(nested_together[2], name), rtol=1e-12)
     assert np.array_equal(alone.users, nested[2].users)
 
 
-def test_the_first_batch_that_fails_is_the_last(monkeypatch: pytest.MonkeyPatch):
+def test_no_batch_starts_after_one_that_fails(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ranking, "_BATCH_BYTES", 8 * 300)
     _, held_out = held_out_problem(0, 200, 300, 10)
     seen = []
@@ -146,7 +148,7 @@ def test_the_first_batch_that_fails_is_the_last(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(KeyboardInterrupt):
         evaluate(Stopped(), held_out)
     assert len(seen) < 50
-    assert machine.blas_name_and_threads()[1] >= 1
+    assert blas_threads() >= 1
 
 
 def test_scores_that_are_not_finite_are_refused():

@@ -1,4 +1,4 @@
-"""The application as a user starts it: another process, in an empty folder."""
+"""The application as a user starts it: in a process of its own, in an empty folder."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def all_runs(folder: Path) -> list:
 def wait_until(condition, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < end, "the condition did not come true"
         time.sleep(0.05)
 
 
@@ -40,14 +40,14 @@ def free_port() -> int:
 
 
 def default_signals() -> None:
-    """As a terminal starts a program, also where these tests were started with Ctrl-C or SIGHUP ignored."""
+    """Handle signals as a terminal's program does, even if the tests run with Ctrl-C or SIGHUP ignored."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
-    """MLflow's own server on the store below `folder`, on a loopback port; yields its process and its URI."""
+    """MLflow's own server for the store below `folder`, on a loopback port; yields its process and URI."""
     port = free_port()
     store = ["--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--artifacts-destination", str(folder / "served")]
     address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -75,7 +75,7 @@ def mlflow_server(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator:
-    """Start the application in a folder; whatever still runs at the end of the test is killed."""
+    """Start the application in a folder; processes still running at the end of the test are killed."""
     processes = []
 
     def call(*arguments: str, folder: Path = tmp_path, **environment: str) -> subprocess.Popen:
@@ -87,7 +87,7 @@ def start(tmp_path: Path) -> Iterator:
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            # Whoever started the tests may have had these ignored, as nohup and shells without job control do.
+            # The tests may run with these ignored, as under nohup and in shells without job control.
             preexec_fn=default_signals,
         )
         processes.append(process)

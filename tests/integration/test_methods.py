@@ -1,4 +1,4 @@
-"""What a job leaves of a method that iterates, of one that diverges, and of a model that is to be kept."""
+"""What a job logs of an iterative method, of one that diverges, and of a model that is kept."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from mlflow.artifacts import download_artifacts
 
 from edlae_sweeps.datasets import read_arrays
-from edlae_sweeps.methods import LowRank
+from edlae_sweeps.models import LowRank, load_model
 
 from .conftest import all_runs, client
 
@@ -41,7 +41,7 @@ def arrays(run, name: str, folder: Path) -> dict[str, np.ndarray]:
     return read_arrays(Path(download_artifacts(run_id=run.info.run_id, artifact_path=name, tracking_uri=uri)))
 
 
-def test_a_run_that_diverges_is_finished_with_its_best_iterate(folder):
+def test_a_run_that_diverges_finishes_with_its_best_iterate(folder):
     run = cells(folder)["admm-k100"]
     metrics = run.data.metrics
     assert run.data.tags["ended"] == "diverged"
@@ -64,7 +64,7 @@ def test_a_run_that_diverges_is_finished_with_its_best_iterate(folder):
     assert history["time/elapsed_seconds"] == sorted(history["time/elapsed_seconds"])
 
 
-def test_the_side_results_of_the_paper_are_told(folder):
+def test_the_side_results_of_the_paper_are_logged(folder):
     found = cells(folder)
     for name in ("admm-k100", "zero_diag-k10", "closed-k10"):
         metrics = found[name].data.metrics
@@ -77,23 +77,27 @@ def test_the_side_results_of_the_paper_are_told(folder):
     assert np.abs(arrays(found["zero_diag-k10"], "diagonal.npz", folder)["diagonal"]).max() < 1e-5
 
 
-def test_a_full_rank_that_is_of_another_method_says_so(folder):
+def test_a_full_rank_of_another_method_is_tagged(folder):
     found = cells(folder)
     assert found["zero_diag-full"].data.tags["limit"] == "closed"
     assert "limit" not in found["zero_diag-k10"].data.tags
 
 
-def test_a_model_that_is_kept_scores_as_it_was_measured(folder, debian):
+def test_a_kept_model_scores_as_it_was_measured(folder, debian):
     found = cells(folder)
     low = arrays(found["zero_diag-k10"], "model.npz", folder)
     assert low.keys() == {"U", "V", "items"}
     assert np.array_equal(low["items"], debian.item_names)
-    scores = LowRank(low["U"], low["V"]).scores(debian.train)
+    path = next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/model.npz"))
+    model = load_model(path)
+    assert isinstance(model, LowRank)
+    scores = model.scores(debian.train)
     expected = found["zero_diag-k10"].data.metrics["train/squared_error"]
     assert np.sum((debian.train.toarray() - scores) ** 2) == pytest.approx(expected, rel=1e-4)
     full = arrays(found["zero_diag-full"], "model.npz", folder)
     assert full["B"].shape == (debian.n_items, debian.n_items)
+    assert [item for item, _ in model.recommend(["cmake"], k=3)] == [item for item, _ in model.similar("cmake", k=3)]
     result = json.loads(next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/result.json")).read_text())
     assert len(result["history"]["train/objective"]) == 3
-    assert result["outcome"] == {"ended": "epochs"}
+    assert (result["tags"]["ended"], result["tags"]["model"]) == ("epochs", "kept")
     assert not any("model.npz" in file.path for file in client(folder).list_artifacts(found["admm-k100"].info.run_id))

@@ -1,4 +1,4 @@
-"""A sweep that is stopped at many random moments, and started again, ends as one that was never stopped."""
+"""A sweep that is stopped at many random moments and restarted gives the result of an uninterrupted one."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import all_runs, client, wait_until
+from .conftest import all_runs, wait_until
 
 SWEEP = ("dataset=synthetic", "dataset.n_users=800", "dataset.n_items=150", "dataset.topics=5", "dtype=float64",
          "dataset.heldout_users=150", "rank=[2,5,full]", "tune=optuna", "tune.n_trials=20")  # fmt: skip
@@ -21,22 +21,22 @@ def finish(start, folder: Path) -> None:
 
 
 def evaluations(folder: Path) -> list[dict]:
-    found = [run for run in all_runs(folder) if run.data.tags["kind"] == "evaluation" and run.info.status == "FINISHED"]
-    records = [json.loads(run.data.tags["record.0"]) for run in found]
+    runs = [run for run in all_runs(folder) if run.data.tags["kind"] == "evaluation" and run.info.status == "FINISHED"]
+    records = [json.loads(run.data.tags["record.0"]) for run in runs]
     return sorted(records, key=lambda record: record["number"])
 
 
 def cells(folder: Path) -> dict[str, tuple]:
-    found = [run for run in all_runs(folder) if run.data.tags["kind"] == "cell" and run.info.status == "FINISHED"]
-    assert not [name for name, count in Counter(run.info.run_name for run in found).items() if count > 1]
+    runs = [run for run in all_runs(folder) if run.data.tags["kind"] == "cell" and run.info.status == "FINISHED"]
+    assert not [name for name, count in Counter(run.info.run_name for run in runs).items() if count > 1]
     return {
         run.info.run_name: (run.data.params["l2"], run.data.params["dropout"], run.data.metrics["test/ndcg_100"])
-        for run in found
+        for run in runs
     }
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
+def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
     moments = random.Random(0)
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"
     calm.mkdir()
@@ -45,14 +45,13 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
     expected = evaluations(calm)
     assert len(expected) == 20
 
-    # Its database is there before it starts, so that looking into it can't get in the way of its creation.
-    (stormy / "mlruns").mkdir()
-    client(stormy).search_experiments()
+    # The database exists before the job starts, so that reading it here can't disturb its creation.
+    new_store(stormy / "mlruns")
     stopped, before = 0, 0
     while len(cells(stormy)) < 3:
         assert stopped < 40
         job = start(*SWEEP, folder=stormy)
-        # After some more evaluations, or in the cells after them; and at whatever moment of what is then under way.
+        # After some more evaluations or in the cells after them, at a random moment of whatever is running then.
         target = before + moments.randint(0, 6)
 
         def due(job=job, target=target) -> bool:
@@ -66,7 +65,7 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path):
             job.send_signal(moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             stopped += 1
         job.communicate(timeout=60)
-        # Nothing that was finished is lost, or done again.
+        # No finished evaluation is lost or repeated.
         done = len(evaluations(stormy))
         assert done >= before
         before = done

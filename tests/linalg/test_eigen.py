@@ -8,7 +8,7 @@ from edlae_sweeps.linalg import block_krylov, krylov, leading_eigenpairs, uses_b
 
 
 def with_eigenvalues(theta: np.ndarray, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
-    """M with these eigenvalues, and its eigenvectors in their order."""
+    """M with the eigenvalues `theta`, and its eigenvectors in the same order."""
     Q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((len(theta), len(theta))))
     return ((Q * theta) @ Q.T).astype(dtype), Q
 
@@ -16,7 +16,7 @@ def with_eigenvalues(theta: np.ndarray, dtype: str = "float64") -> tuple[np.ndar
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("float64", 1e-10)])
 @pytest.mark.parametrize("k", [1, 10, 60, 200])
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_known_eigenpairs_by_lapack(k, dtype, tolerance, overwrite):
+def test_lapack_finds_known_eigenpairs(k, dtype, tolerance, overwrite):
     theta = np.linspace(100, 1, 200)
     m, Q = with_eigenvalues(theta, dtype)
     given_m = m.copy()
@@ -33,7 +33,7 @@ def test_known_eigenpairs_by_lapack(k, dtype, tolerance, overwrite):
 @pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("k", [1, 10, 100, 300])
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-5])
-def test_blocks_capture_the_energy_they_promise(k, decay, dtype, tolerance):
+def test_blocks_capture_energy_up_to_the_tolerance(k, decay, dtype, tolerance):
     theta = 1000 * np.arange(1, 1201) ** -decay
     m, _ = with_eigenvalues(theta, dtype)
     pairs = block_krylov(lambda Y: m @ Y, len(m), k, dtype, tolerance)
@@ -46,7 +46,7 @@ def test_blocks_capture_the_energy_they_promise(k, decay, dtype, tolerance):
     assert np.all(np.diff(pairs.values) <= 1e-6 * theta[0])
 
 
-def test_an_estimated_gap_is_that_of_the_energy_or_more():
+def test_the_estimated_gap_bounds_the_true_one():
     for decay in (0.3, 1.0, 3.0):
         theta = np.arange(1, 1001.0) ** -decay
         m, _ = with_eigenvalues(theta)
@@ -56,8 +56,8 @@ def test_an_estimated_gap_is_that_of_the_energy_or_more():
 
 
 @given(st.integers(2, 60), st.data())
-def test_blocks_on_matrices_of_little_rank_and_in_every_size(n, data):
-    """The space that M makes of the start is used up before the basis is large enough."""
+def test_blocks_handle_low_rank_matrices_of_every_size(n, data):
+    """The Krylov space of the starting block is exhausted before the basis is large enough."""
     rank, k = data.draw(st.integers(0, n)), data.draw(st.integers(1, n))
     X = np.random.default_rng(n).standard_normal((rank, n)) * 3.0 ** -np.arange(rank)[:, None]
     m = X.T @ X
@@ -69,7 +69,7 @@ def test_blocks_on_matrices_of_little_rank_and_in_every_size(n, data):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rank", [2, 3, 5, 9])
-def test_blocks_on_large_matrices_of_a_rank_below_k(rank, dtype):
+def test_blocks_handle_large_matrices_of_a_rank_below_k(rank, dtype):
     for seed in range(10):
         X = (np.random.default_rng(seed).random((rank, 700)) < 0.05).astype(dtype)
         m = X.T @ X
@@ -80,18 +80,18 @@ def test_blocks_on_large_matrices_of_a_rank_below_k(rank, dtype):
 
 
 @pytest.mark.parametrize("decay", [0.5, 1.0, 2.0])
-def test_eigenpairs_of_a_large_basis_are_looked_at_a_few_times_only(decay, monkeypatch):
-    looks = []
+def test_eigenpairs_of_a_large_basis_are_checked_only_a_few_times(decay, monkeypatch):
+    checks = []
     eigenpairs = krylov.Basis.eigenpairs
-    monkeypatch.setattr(krylov.Basis, "eigenpairs", lambda self, k: (looks.append(self.m), eigenpairs(self, k))[1])
+    monkeypatch.setattr(krylov.Basis, "eigenpairs", lambda self, k: (checks.append(self.m), eigenpairs(self, k))[1])
     theta = 1000 * np.arange(1, 2001) ** -decay
     m, _ = with_eigenvalues(theta, "float32")
-    found = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), 300, "float32", 1e-8)
-    assert len([columns for columns in looks if columns >= 600]) <= 3 < found.steps
+    pairs = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), 300, "float32", 1e-8)
+    assert len([columns for columns in checks if columns >= 600]) <= 3 < pairs.steps
 
 
-def test_a_gap_that_is_not_reached_is_an_error_with_the_remedy():
-    # Nothing but the identity and noise: no direction is better than another until the space is used up.
+def test_an_unreachable_tolerance_is_an_error_with_a_remedy():
+    # The eigenvalues are nearly equal, so that no direction stands out until the basis spans the whole space.
     theta = 1 + 1e-3 * np.linspace(1, 0, 4000)
     Q = np.random.default_rng(1).standard_normal(4000)
     Q /= np.linalg.norm(Q)
@@ -101,11 +101,11 @@ def test_a_gap_that_is_not_reached_is_an_error_with_the_remedy():
         Z *= theta[:, None]
         return np.asfortranarray(Z - 2 * np.outer(Q, Q @ Z))
 
-    with pytest.raises(SolverError, match=r"not to 1e-12: raise method\.eig_tol"):
+    with pytest.raises(SolverError, match=r"not 1e-12: raise method\.eig_tol"):
         block_krylov(product, 4000, 5, "float64", 1e-12)
 
 
-def test_blocks_are_for_large_matrices_and_small_ranks():
+def test_blocks_are_chosen_for_large_matrices_and_small_ranks():
     assert uses_blocks(20_108, 10, 1e-5, 4)
     assert uses_blocks(20_108, 5_000, 1e-5, 4)
     assert uses_blocks(5_418, 500, 1e-5, 4)
@@ -113,7 +113,7 @@ def test_blocks_are_for_large_matrices_and_small_ranks():
     assert not uses_blocks(20_108, 10, 0.0, 4)
 
 
-def test_both_ways_agree_where_blocks_are_chosen():
+def test_blocks_and_lapack_agree():
     theta = 1000 * np.arange(1, 1201) ** -1.0
     m, _ = with_eigenvalues(theta)
     assert uses_blocks(1200, 30, 1e-8, 8)
@@ -123,7 +123,7 @@ def test_both_ways_agree_where_blocks_are_chosen():
 
 
 def spread(n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """A float32 matrix with a few large eigenvalues and many small ones, close to each other; its exact vectors."""
+    """A float32 matrix with a few large and many small, close eigenvalues, and its exact eigenvectors."""
     m, _ = with_eigenvalues(np.concatenate([[1e5, 3e4, 1e4], np.linspace(30, 1, n - 3)]), "float32")
     m = np.triu(m) + np.triu(m, 1).T
     return m, np.linalg.eigh(m.astype(np.float64))[1][:, ::-1]
@@ -131,8 +131,8 @@ def spread(n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-12])
 @pytest.mark.parametrize("k", [50, 300])
-def test_what_is_cut_is_sharp_in_float32(k, tolerance):
-    """LAPACK's divide and conquer in float32 mixes the last vector kept with the first that is not."""
+def test_the_cut_at_k_is_sharp_in_float32(k, tolerance):
+    """LAPACK's divide and conquer in float32 would mix the last vector kept with the first one cut."""
     m, exact = spread()
     if tolerance:
         V = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), k, "float32", tolerance).vectors
@@ -141,7 +141,7 @@ def test_what_is_cut_is_sharp_in_float32(k, tolerance):
     assert np.linalg.norm(V - exact[:, :k] @ (exact[:, :k].T @ V), 2) < 0.01
 
 
-def test_eigenvectors_that_coincide_are_found_again_in_float64(monkeypatch):
+def test_coinciding_eigenvectors_are_recomputed_in_float64(monkeypatch):
     m, exact = spread()
     monkeypatch.setattr(krylov, "_LOST", 0.0)
     drivers = []
@@ -158,7 +158,7 @@ def test_eigenvectors_that_coincide_are_found_again_in_float64(monkeypatch):
     assert np.linalg.norm(V - exact[:, :50] @ (exact[:, :50].T @ V), 2) < 0.05
 
 
-def test_ranks_outside_the_matrix_are_refused():
+def test_ranks_out_of_range_are_refused():
     for k in (0, 4):
         with pytest.raises(ValueError, match=f"k = {k}"):
             leading_eigenpairs(np.eye(3), k, 1e-5)

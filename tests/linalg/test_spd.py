@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from edlae_sweeps import machine
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import (
     invert_spd,
@@ -13,6 +13,7 @@ from edlae_sweeps.linalg import (
     upper_product,
 )
 from edlae_sweeps.linalg import spd as spd_module
+from edlae_sweeps.resources import blas_threads
 
 
 def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
@@ -23,7 +24,7 @@ def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("float64", 1e-10)])
 @pytest.mark.parametrize("n", [1, 2, 37, 1500])
-def test_inverse_in_place_in_both_memory_orders(n, dtype, tolerance, order):
+def test_the_inverse_is_in_place_in_both_memory_orders(n, dtype, tolerance, order):
     a = spd(n, dtype, order)
     original = a.astype(np.float64)
     inverse = invert_spd(a)
@@ -43,7 +44,7 @@ def test_singular_matrices_are_refused(dtype):
         invert_spd(duplicated.T @ duplicated)
 
 
-def test_nearly_singular_matrix_is_refused_by_its_condition():
+def test_a_nearly_singular_matrix_is_refused_for_its_condition():
     with pytest.raises(SolverError, match="singular to float64 precision"):
         invert_spd(np.diag([1.0, 1e-17]))
 
@@ -54,7 +55,7 @@ def test_entries_that_are_not_finite_are_refused():
 
 
 @pytest.mark.parametrize("n", [1, 5, 1024, 1025, 2500])
-def test_mirror_upper(n):
+def test_mirror_upper_makes_the_matrix_symmetric(n):
     a = np.random.default_rng(n).random((n, n))
     expected = np.triu(a) + np.triu(a, 1).T
     mirror_upper(a)
@@ -62,7 +63,7 @@ def test_mirror_upper(n):
 
 
 @pytest.mark.parametrize("n", [1, 5, 700])
-def test_one_array_holds_a_matrix_and_the_inverse(n):
+def test_one_array_stores_a_matrix_and_its_inverse(n):
     a = spd(n)
     both = a.copy()
     invert_upper(both)
@@ -75,7 +76,7 @@ def test_one_array_holds_a_matrix_and_the_inverse(n):
 
 
 @pytest.mark.parametrize("n", [1, 5, 256, 257, 700])
-def test_what_is_written_above_leaves_the_rest(n):
+def test_set_above_leaves_the_lower_triangle(n):
     a = np.random.default_rng(n).random((n, n))
     expected = np.tril(a) + np.triu(2 * a.T, 1)
     for rows, columns in upper_blocks(n):
@@ -83,18 +84,16 @@ def test_what_is_written_above_leaves_the_rest(n):
     assert np.array_equal(a, expected)
 
 
-def test_long_rows_are_left_to_one_thread(monkeypatch):
-    """What OpenBLAS can't do with more takes gigabytes to show: this is about who decides."""
-    seen = []
+def test_long_rows_use_one_thread(monkeypatch):
+    """Reproducing the overflow in OpenBLAS takes gigabytes, so this tests the number of threads."""
+    threads = []
     invert = spd_module._invert_upper
-    monkeypatch.setattr(
-        spd_module, "_invert_upper", lambda a: (seen.append(machine.blas_name_and_threads()[1]), invert(a))[1]
-    )
+    monkeypatch.setattr(spd_module, "_invert_upper", lambda a: (threads.append(blas_threads()), invert(a))[1])
     monkeypatch.setattr(spd_module, "_SHARE_BYTES", 8 * 50)
-    # Two, whatever the environment says: with one there is nothing to decide.
-    with machine.use(2):
+    # Two threads, whatever the environment says: with one, both matrices would be safe.
+    with threadpool_limits(2):
         for n in (100, 101):
             a = spd(n)
             np.testing.assert_allclose(invert_spd(a.copy()) @ a, np.eye(n), atol=1e-9)
-        assert machine.blas_name_and_threads()[1] == 2
-    assert seen == [2, 1]
+        assert blas_threads() == 2
+    assert threads == [2, 1]

@@ -2,18 +2,20 @@
 
 import numpy as np
 import pytest
-from conftest import closed, problems
+from cases import PLENTY, training
+from conftest import problems
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import edlae, penalty
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods import Beta
-from edlae_sweeps.methods.closed import column_max
+from edlae_sweeps.methods import Closed
+from edlae_sweeps.methods.closed.closed import column_max
 
 
-def fit(method, G: np.ndarray, k: int) -> np.ndarray:
-    model = method.at_rank(method.factorise(G, method.penalty(G), k), k)
+def fit(method: Closed, X: np.ndarray, k: int) -> np.ndarray:
+    """UVᵀ (n, n)."""
+    model = method.fit(training(X), k, resources=PLENTY)
     return model.U @ model.V.T
 
 
@@ -47,7 +49,7 @@ def test_column_max_of_many_rows_and_of_one():
     C = np.random.default_rng(0).standard_normal((600, 600))
     C += C.T
     d = np.random.default_rng(1).random(600)
-    # Only what is above the diagonal counts.
+    # Only entries above the diagonal count.
     np.testing.assert_allclose(column_max(np.triu(C), d), expected_column_max(-C * d))
     np.testing.assert_array_equal(column_max(np.ones((1, 1)), np.ones(1)), [0])
 
@@ -59,9 +61,9 @@ def test_column_max_approximates_b_with_that_diagonal(problem, data):
     G, Lam = X.T @ X, penalty(X, l2, dropout)
     B = edlae(X, Lam)
     beta = expected_column_max(B)
-    ours = fit(closed(l2, dropout, Beta.column_max), G, k)
+    ours = fit(Closed(l2=l2, dropout=dropout, beta="column_max"), X, k)
     theirs = best_approximation(B, beta, G + Lam, k)
-    # Where singular values tie, the matrix is free, but not its distance.
+    # If singular values tie, the matrix is free, but not its distance.
     least = distance(B, beta, G + Lam, theirs)
     np.testing.assert_allclose(distance(B, beta, G + Lam, ours), least, rtol=1e-8, atol=1e-8 * X.sum())
 
@@ -72,29 +74,29 @@ def test_iterate_takes_the_diagonal_of_the_last_step(problem, data):
     k = data.draw(st.integers(1, X.shape[1]))
     G, Lam = X.T @ X, penalty(X, l2, dropout)
     A, B = G + Lam, edlae(X, Lam)
-    last = fit(closed(l2, dropout), G, k)
+    last = fit(Closed(l2=l2, dropout=dropout), X, k)
     for iterations in (1, 2, 3):
-        ours = fit(closed(l2, dropout, Beta.iterate, iterations), G, k)
+        method = Closed(l2=l2, dropout=dropout, beta="iterate", beta_iterations=iterations)
+        ours = fit(method, X, k)
         beta = last.diagonal()
         least = distance(B, beta, A, best_approximation(B, beta, A, k))
         np.testing.assert_allclose(distance(B, beta, A, ours), least, rtol=1e-8, atol=1e-8 * X.sum())
         last = ours
 
 
-def test_only_iterate_has_to_solve_each_rank_on_its_own():
-    assert closed(1, 0, Beta.zero).nested
-    assert closed(1, 0, Beta.column_max).nested
-    assert not closed(1, 0, Beta.iterate).nested
+def test_all_guesses_but_iterate_are_nested():
+    assert Closed(beta="zero").nested
+    assert Closed(beta="column_max").nested
+    assert not Closed(beta="iterate").nested
 
 
-def test_progress_of_iterate_is_told():
+def test_iterate_reports_progress():
     calls = []
-    method = closed(1, 0, Beta.iterate, 3)
-    G = np.eye(4)
-    method.at_rank(method.factorise(G, method.penalty(G), 2), 2, lambda *call: calls.append(call))
+    method = Closed(l2=1, dropout=0, beta="iterate", beta_iterations=3)
+    method.fit(training(np.eye(4)), 2, resources=PLENTY, advance=lambda *call: calls.append(call))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_no_iteration_is_refused():
+def test_zero_iterations_are_refused():
     with pytest.raises(ConfigError, match=r"method\.beta_iterations=0"):
-        closed(1, 0, Beta.iterate, 0).check()
+        Closed(beta="iterate", beta_iterations=0)

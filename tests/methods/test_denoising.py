@@ -1,16 +1,16 @@
-"""Emphasised denoising and Eq. 7: the expected loss, exactly and by chance, and the training by it."""
+"""Emphasised denoising and Eq. 7: the expected loss, exact and sampled, and the training."""
 
 from itertools import product
 
 import numpy as np
 import pytest
+from cases import PLENTY, denoising, training
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import emphasised_loss, eq7, penalty
 from scipy.sparse import csr_array
-from test_network import denoising
 
-from edlae_sweeps.methods import Device, training_fit
+from edlae_sweeps.models import LowRank
 
 
 @given(st.integers(0, 2**31), st.floats(0.05, 0.9))
@@ -38,7 +38,7 @@ def test_the_mean_loss_of_many_masks_is_p_times_eq_7():
 
 
 class Masks:
-    """A random generator that gives the masks it is told."""
+    """A random generator that returns a given mask."""
 
     def __init__(self, kept: np.ndarray) -> None:
         self.kept = kept
@@ -50,14 +50,14 @@ class Masks:
 
 @pytest.mark.torch
 @pytest.mark.parametrize("binary", [True, False])
-def test_the_loss_of_the_training_is_the_expectation_over_the_masks_of_zeros(binary):
+def test_the_training_loss_is_the_expectation_over_the_masks_of_zeros(binary):
     pytest.importorskip("torch")
-    from edlae_sweeps.methods.denoiser import Denoiser
+    from edlae_sweeps.methods.neural.denoiser import Denoiser
 
     random = np.random.default_rng(1)
     X = np.array([[1.0, 0, 1, 0], [0, 1, 1, 0]]) * (1 if binary else random.uniform(0.5, 2, (2, 4)))
     p = 0.3
-    denoiser = Denoiser(csr_array(X), 2, p, 2, 0, Device.cpu)
+    denoiser = Denoiser(csr_array(X), 2, p, 2, 0, PLENTY)
     U, V = denoiser.factors()
     ones, zeros = np.argwhere(X > 0), np.argwhere(X == 0)
     for of_ones in product([True, False], repeat=len(ones)):
@@ -73,37 +73,35 @@ def test_the_loss_of_the_training_is_the_expectation_over_the_masks_of_zeros(bin
 
 
 @pytest.mark.torch
-def test_training_comes_to_a_minimum_of_eq_7():
+def test_training_reaches_a_minimum_of_eq_7():
     pytest.importorskip("torch")
     from lbfgs import local_optimum
 
     random = np.random.default_rng(0)
     topics = random.random((6, 30)) ** 4
     X = (random.random((600, 30)) < topics[random.integers(0, 6, 600)]).astype(float)
-    G = X.T @ X
     method = denoising(dropout=0.4, epochs=150, batch=100, learning_rate=0.01)
-    diag = method.penalty(G)
-    np.testing.assert_allclose(np.diag(diag), penalty(X, 0, 0.4))
-    seen = []
-    model = method.at_rank(method.learn(csr_array(X), G, diag, 4), 4, None, seen.append)
-    fit = training_fit(G, diag, model)
-    assert fit.objective == pytest.approx(eq7(X, model.U @ model.V.T, np.diag(diag)), rel=1e-9)
-    U, V = local_optimum(G, diag, model.U, model.V, 500)
-    best = eq7(X, U @ V.T, np.diag(diag))
-    assert best <= fit.objective <= 1.005 * best
-    assert [one.objective for one in model.history.fits][model.history.kept - 1] == pytest.approx(fit.objective)
-    assert len(seen) == len(model.history.fits)
+    state = method.prepare(training(X), 4, PLENTY)
+    Lam = penalty(X, 0, 0.4)
+    np.testing.assert_allclose(np.diag(state.penalty), Lam)
+    iterates: list[LowRank] = []
+    model = method.fit(state, 4, observe=iterates.append)
+    objective = state.training_metrics(model)["objective"]
+    assert objective == pytest.approx(eq7(X, model.U @ model.V.T, Lam), rel=1e-9)
+    U, V = local_optimum(state.data.gram, state.penalty, model.U, model.V, 500)
+    best = eq7(X, U @ V.T, Lam)
+    assert best <= objective <= 1.005 * best
+    assert model.record.fits[model.record.kept - 1].objective == pytest.approx(objective)
+    assert len(iterates) == len(model.record.fits)
 
 
 @pytest.mark.torch
 def test_the_same_seed_gives_the_same_factors():
     pytest.importorskip("torch")
-    X = csr_array((np.random.default_rng(0).random((50, 12)) < 0.3).astype(np.float32))
-    G = (X.T @ X).toarray()
+    X = (np.random.default_rng(0).random((50, 12)) < 0.3).astype(np.float32)
 
     def factors(seed: int) -> np.ndarray:
-        method = denoising(seed=seed)
-        return method.at_rank(method.learn(X, G, method.penalty(G), 3), 3).U
+        return denoising(seed=seed).fit(X, 3, resources=PLENTY).U
 
     assert np.array_equal(factors(0), factors(0))
     assert not np.array_equal(factors(0), factors(1))

@@ -2,16 +2,17 @@
 
 import numpy as np
 import pytest
-from conftest import EIG_TOL, closed, problems
+from cases import PLENTY, training
+from conftest import problems
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import penalty, squared_error
 
-from edlae_sweeps.methods import Relaxed, RowWeights, Svd, Unconstrained, training_fit
+from edlae_sweeps.methods import Closed, Relaxed, Svd, Unconstrained
 
 
-def model_of(method, G: np.ndarray, rank):
-    return method.at_rank(method.factorise(G, method.penalty(G), 0 if rank == "full" else rank), rank)
+def fit(method, X: np.ndarray, rank):
+    return method.fit(training(X), rank, resources=PLENTY)
 
 
 def ridge_objective(X: np.ndarray, W: np.ndarray, Lam: np.ndarray) -> float:
@@ -21,10 +22,10 @@ def ridge_objective(X: np.ndarray, W: np.ndarray, Lam: np.ndarray) -> float:
 @given(problems())
 def test_relaxed_runs_from_edlae_to_ridge(problem):
     X, l2, dropout = problem
-    G = X.T @ X
-    for xi, other in ((0.0, closed(l2, dropout)), (1.0, Unconstrained(l2, dropout, EIG_TOL))):
-        expected = model_of(other, G, "full").B
-        np.testing.assert_allclose(model_of(Relaxed(l2, dropout, EIG_TOL, xi), G, "full").B, expected, atol=1e-9)
+    options = {"l2": l2, "dropout": dropout}
+    for xi, limit in ((0, Closed(**options)), (1, Unconstrained(**options))):
+        expected = fit(limit, X, "full").B
+        np.testing.assert_allclose(fit(Relaxed(**options, xi=xi), X, "full").B, expected, atol=1e-9)
 
 
 @given(problems(), st.floats(0, 1), st.integers(0, 2**31))
@@ -32,21 +33,21 @@ def test_relaxed_is_the_best_of_all_models_with_a_bounded_diagonal(problem, xi, 
     X, l2, dropout = problem
     n = X.shape[1]
     Lam = penalty(X, l2, dropout)
-    B = model_of(Relaxed(l2, dropout, EIG_TOL, xi), X.T @ X, "full").B
+    B = fit(Relaxed(l2=l2, dropout=dropout, xi=xi), X, "full").B
     assert (B.diagonal() <= xi + 1e-9).all()
     best = ridge_objective(X, B, Lam)
     random = np.random.default_rng(seed)
     for scale in (1e-3, 0.1):
-        other = B + scale * random.standard_normal((n, n))
-        other[np.diag_indices(n)] = np.minimum(other.diagonal(), xi)
-        assert ridge_objective(X, other, Lam) >= best - 1e-9 * abs(best)
+        W = B + scale * random.standard_normal((n, n))
+        W[np.diag_indices(n)] = np.minimum(W.diagonal(), xi)
+        assert ridge_objective(X, W, Lam) >= best - 1e-9 * abs(best)
 
 
 @given(problems())
 def test_unconstrained_full_rank_is_ridge(problem):
     X, l2, dropout = problem
     G, Lam = X.T @ X, penalty(X, l2, dropout)
-    B = model_of(Unconstrained(l2, dropout, EIG_TOL), G, "full").B
+    B = fit(Unconstrained(l2=l2, dropout=dropout), X, "full").B
     np.testing.assert_allclose(B, np.linalg.solve(G + Lam, G), atol=1e-9)
 
 
@@ -57,7 +58,7 @@ def test_unconstrained_is_at_least_as_good_as_alternating_least_squares(problem,
     k = min(k, n)
     G, Lam = X.T @ X, penalty(X, l2, dropout)
     A = G + Lam
-    model = model_of(Unconstrained(l2, dropout, EIG_TOL), G, k)
+    model = fit(Unconstrained(l2=l2, dropout=dropout), X, k)
     ours = ridge_objective(X, model.U @ model.V.T, Lam)
     random = np.random.default_rng(seed)
     for _ in range(4):
@@ -76,7 +77,8 @@ def test_unconstrained_is_at_least_as_good_as_alternating_least_squares(problem,
 def test_svd_reaches_the_sum_of_the_trailing_squared_singular_values(problem, k):
     X, _, _ = problem
     k = min(k, X.shape[1])
-    G = X.T @ X
-    fit = training_fit(G, np.zeros(len(G)), model_of(Svd(EIG_TOL, RowWeights.none), G, k))
+    state = Svd().prepare(training(X), k, PLENTY)
+    metrics = state.training_metrics(Svd().fit(state, k))
     bound = np.sum(np.linalg.svd(X, compute_uv=False)[k:] ** 2)
-    assert fit.squared_error == pytest.approx(bound, abs=1e-9 * X.sum())
+    assert metrics["squared_error"] == pytest.approx(bound, abs=1e-9 * X.sum())
+    assert metrics["bound"] == pytest.approx(bound, abs=1e-9 * X.sum())

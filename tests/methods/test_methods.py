@@ -1,84 +1,34 @@
-"""What holds for every method, type and shape of data: a new method adds a row to METHODS_UNDER_TEST."""
+"""What holds for every linear method, type and shape of data."""
 
 import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import EIG_TOL, closed
+from cases import LINEAR, LINEAR_CASES, PLENTY, SHAPES, TRAINED, has_rank, topics, training
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, SolverError
-from edlae_sweeps.methods import (
-    METHODS,
-    Admm,
-    AdmmPublished,
-    Beta,
-    FullRank,
-    LowRank,
-    Relaxed,
-    RowWeights,
-    Svd,
-    Unconstrained,
-    ZeroDiag,
-    training_fit,
-)
-
-METHODS_UNDER_TEST = {
-    "closed": [
-        closed(5.0, 0.2),
-        closed(2.0, 0.0),
-        closed(5.0, 0.2, Beta.column_max),
-        closed(5.0, 0.2, Beta.iterate, 2),
-    ],
-    "admm": [Admm(5.0, 0.2, 5, 0.0, 0, 10.0)],
-    "admm_published": [AdmmPublished(5.0, 0.2, 5, 0.0, 0, 10.0)],
-    "zero_diag": [ZeroDiag(5.0, 0.0, 5, 0.0, 0), ZeroDiag(5.0, 0.2, 5, 0.0, 0)],
-    "unconstrained": [Unconstrained(5.0, 0.2, EIG_TOL)],
-    "relaxed": [Relaxed(5.0, 0.2, EIG_TOL, 0.3)],
-    "svd": [Svd(EIG_TOL, RowWeights.none), Svd(EIG_TOL, RowWeights.inverse_activity)],
-}
-CASES = [method for methods in METHODS_UNDER_TEST.values() for method in methods]
-
-random = np.random.default_rng(3)
-SHAPES = {
-    "more users than items": (random.random((60, 12)) < 0.4).astype(float),
-    "more items than users": (random.random((8, 30)) < 0.4).astype(float),
-    "items never seen": np.hstack([(random.random((20, 6)) < 0.5).astype(float), np.zeros((20, 3))]),
-    "one user": np.array([[1.0, 0, 1, 1, 0]]),
-}
-
-
-# They need an extra, and have the same tests where it is: test_deep.py.
-TRAINED = {"deep", "denoising"}
+from edlae_sweeps.methods import METHODS, Admm, AdmmPublished, Closed, Relaxed, Svd, Unconstrained, ZeroDiag
+from edlae_sweeps.models import FullRank, LowRank
 
 
 def test_every_registered_method_is_under_test():
-    assert METHODS_UNDER_TEST.keys() == METHODS.keys() - TRAINED
+    assert LINEAR.keys() | TRAINED.keys() == METHODS.keys()
 
 
-def has_rank(method, rank, X: np.ndarray) -> bool:
-    try:
-        method.check_rank(rank)
-    except ConfigError:
-        return False
-    # The published updates invert what this one keeps from being inverted.
-    return method.name != "admm_published" or rank <= np.linalg.matrix_rank(X)
-
-
-@pytest.mark.parametrize("method", CASES, ids=repr)
+@pytest.mark.parametrize("method", LINEAR_CASES, ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_models_of_every_rank(method, dtype, shape):
     X = SHAPES[shape].astype(dtype)
     n = X.shape[1]
-    G = X.T @ X
-    before = G.copy()
-    penalty = method.penalty(G)
-    state = method.learn(csr_array(X), G, penalty, n)
-    assert np.array_equal(G, before)
+    data = training(X, dtype)
+    before = data.gram.copy()
+    state = method.prepare(data, n, PLENTY)
+    assert np.array_equal(data.gram, before)
     ranks = [rank for rank in (1, min(3, n), n, "full") if has_rank(method, rank, X)]
     for rank in ranks:
-        model = method.at_rank(state, rank)
+        model = method.fit(state, rank)
         scores = model.scores(csr_array(X))
         assert scores.shape == X.shape
         assert scores.dtype == dtype
@@ -89,36 +39,53 @@ def test_models_of_every_rank(method, dtype, shape):
         else:
             assert isinstance(model, LowRank)
             assert model.U.shape == model.V.shape == (n, rank)
-        fit = training_fit(G, penalty, model)
-        assert np.isfinite([fit.squared_error, fit.objective]).all()
-        assert np.array_equal(G, before)
-    if "full" not in ranks:
-        return
-    # No rank at all leaves the full model.
-    np.testing.assert_allclose(
-        method.at_rank(method.factorise(G, penalty, 0), "full").scores(csr_array(X)), scores, rtol=1e-5
-    )
+        metrics = state.training_metrics(model)
+        assert np.isfinite([metrics["squared_error"], metrics["objective"]]).all()
+        assert np.array_equal(data.gram, before)
+    if "full" in ranks:
+        # The same model without any low rank.
+        alone = method.fit(data, "full", resources=PLENTY)
+        np.testing.assert_allclose(alone.scores(csr_array(X)), scores, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", CASES, ids=repr)
+# One of each way to compute, with as few steps as reach the peak.
+MEMORY_CASES = [
+    Closed(),
+    Closed(beta="column_max"),
+    Closed(beta="iterate", beta_iterations=1),
+    Admm(epochs=2),
+    AdmmPublished(epochs=2),
+    ZeroDiag(epochs=2),
+    Unconstrained(),
+    Relaxed(),
+    Svd(),
+    Svd(row_weights="inverse_activity"),
+]
+
+
+@pytest.mark.parametrize("method", MEMORY_CASES, ids=repr)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rank", [0, 40, 800])
-def test_memory_estimate_is_what_is_used(method, dtype, rank):
+@pytest.mark.parametrize("rank", ["full", 40, 800])
+def test_memory_estimate_matches_the_measured_peak(method, dtype, rank):
     n = 800
-    X = (np.random.default_rng(0).random((900, n)) < 0.05).astype(dtype)
-    if not has_rank(method, rank or "full", X):
+    X = topics(900, n)
+    if not has_rank(method, rank, X):
         return
-    G = X.T @ X
-    penalty = method.penalty(G)
-    sparse = csr_array(X)
+    data = training(csr_array(X), dtype)
+    gram_bytes = data.gram.nbytes
+    # Computed once by the first step that needs them.
+    assert len(data.item_counts) == n
     tracemalloc.start()
-    method.at_rank(method.learn(sparse, G, penalty, rank), rank or "full")
-    measured = tracemalloc.get_traced_memory()[1] + G.nbytes
+    model = method.fit(data, rank, resources=PLENTY)
+    measured = tracemalloc.get_traced_memory()[1] + gram_bytes
     tracemalloc.stop()
-    estimate = method.peak_bytes(n, rank, G.itemsize)
+    estimate = method.estimate(data, [rank], PLENTY)
     # The blocks of a mirrored triangle do not grow with n.
-    assert measured <= 1.02 * estimate + 5e6 * G.itemsize / 8
-    assert estimate <= 1.5 * measured
+    assert measured <= 1.02 * estimate.bytes + 5e6 * data.dtype.itemsize / 8
+    assert estimate.bytes <= 1.5 * measured
+    assert estimate.model_bytes == sum(array.nbytes for array in model.arrays().values())
+    if rank != "full":
+        assert estimate.model_bytes == model.size * data.dtype.itemsize
 
 
 @pytest.mark.parametrize(
@@ -127,22 +94,21 @@ def test_memory_estimate_is_what_is_used(method, dtype, rank):
 )
 def test_penalties_outside_their_range_are_refused(l2, dropout):
     with pytest.raises(ConfigError, match=r"method\.(l2|dropout)="):
-        closed(l2, dropout).check()
+        Closed(l2=l2, dropout=dropout)
 
 
 @pytest.mark.parametrize("xi", [-0.1, 1.1, float("nan")])
 def test_bounds_of_the_diagonal_outside_their_range_are_refused(xi):
     with pytest.raises(ConfigError, match=r"method\.xi="):
-        Relaxed(1.0, 0.0, EIG_TOL, xi).check()
+        Relaxed(xi=xi)
 
 
 def test_svd_has_no_full_rank():
     with pytest.raises(ConfigError, match="svd at full rank is the identity"):
-        Svd(EIG_TOL, RowWeights.none).check_rank("full")
+        Svd().check_rank("full")
 
 
-def test_items_that_make_the_unregularised_problem_singular_are_told_the_remedy():
-    X = SHAPES["items never seen"]
-    method = closed(0.0, 0.0)
+def test_a_singular_problem_without_penalty_names_the_remedy():
+    data = training(SHAPES["items never seen"])
     with pytest.raises(SolverError, match=r"raise method\.l2 or method\.dropout"):
-        method.factorise(X.T @ X, method.penalty(X.T @ X), 1)
+        Closed(l2=0, dropout=0).prepare(data, 1, PLENTY)

@@ -1,4 +1,4 @@
-"""The network as it is used, without PyTorch: its layers, its starts, and the best output layer for it."""
+"""Deep autoencoders without PyTorch: their start, the best output layer, and their options."""
 
 import subprocess
 import sys
@@ -6,82 +6,77 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import PLENTY, deep, denoising, training
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, MissingExtra
-from edlae_sweeps.methods import METHODS, Activation, Deep, Denoising, Device, Init, RowWeights
-from edlae_sweeps.methods.bound import bounds, row_weights
-from edlae_sweeps.methods.descent import Plateau, fit_output
-from edlae_sweeps.methods.network import Encoder, Layer
+from edlae_sweeps.methods import Deep
+from edlae_sweeps.methods.bound import bounds, energy, row_weights
+from edlae_sweeps.methods.neural.deep import DeepState
+from edlae_sweeps.methods.neural.descent import Plateau, fit_output
+from edlae_sweeps.models import Encoder, Layer
+from edlae_sweeps.models.network import FUNCTIONS
 
 random = np.random.default_rng(0)
 X = csr_array((random.random((300, 40)) < 0.15).astype(np.float64))
 
 
-def deep(**changes: object) -> Deep:
-    values = {
-        "hidden": [24], "activation": Activation.tanh, "last_linear": True, "batch_norm": False, "init": Init.random,
-        "row_weights": RowWeights.none, "epochs": 5, "batch": 50, "learning_rate": 2e-3, "patience": 2,
-        "tolerance": 5e-4, "device": Device.cpu, "seed": 0,
-    }  # fmt: skip
-    return Deep(**{**values, **changes})
-
-
-def denoising(**changes: object) -> Denoising:
-    values = {"dropout": 0.3, "epochs": 5, "batch": 50, "learning_rate": 3e-3, "device": Device.cpu, "seed": 0}
-    return Denoising(**{**values, **changes})
+WEIGHTS = ["none", "inverse_activity"]
 
 
 def start(method: Deep, k: int, data: csr_array = X) -> tuple[Encoder, float]:
-    """The encoder that training begins with, and the ratio of its squared error to the bound."""
-    G = (data.T @ data).toarray()
-    state = method.learn(data, G, method.penalty(G), k)
+    """The encoder before training, and the ratio of its squared error to the bound."""
+    w = row_weights(method.row_weights, data)
+    Q, tails = bounds(data, w, k)
+    # What `prepare` makes where PyTorch is installed.
+    prepared = training(data, str(data.dtype))
+    state = DeepState(data=prepared, penalty=np.zeros(40), max_rank=k, resources=PLENTY, w=w, Q=Q, bounds=tails)
     encoder = method.start(state, k)
-    fit = fit_output(encoder, data, state.w)
     assert encoder(data).dtype == data.dtype
-    return encoder, fit.loss / state.bounds[k - 1]
+    return encoder, fit_output(encoder, data, w).loss / tails[k - 1]
 
 
-@pytest.mark.parametrize("activation", Activation)
+@pytest.mark.parametrize("activation", FUNCTIONS)
 @pytest.mark.parametrize("hidden", [[], [20], [30, 20], [24, 24, 24, 24]])
-@pytest.mark.parametrize("weights", RowWeights)
-def test_from_the_svd_training_starts_at_the_bound(activation, hidden, weights):
-    method = deep(init=Init.svd, activation=activation, hidden=hidden, row_weights=weights)
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_init_svd_starts_at_the_bound(activation, hidden, weights):
+    method = deep(init="svd", activation=activation, hidden=hidden, row_weights=weights)
     _, ratio = start(method, 10)
     assert 1 - 1e-12 <= ratio < 1.01
-    if activation in (Activation.relu, Activation.gelu):
+    if activation in ("relu", "gelu"):
         assert ratio < 1 + 1e-9
 
 
-def test_from_the_svd_a_layer_that_is_too_narrow_passes_what_it_has_room_for():
-    method = deep(init=Init.svd, activation=Activation.relu, hidden=[40, 12])
-    _, found = bounds(X, np.ones(300), 10)
+def test_init_svd_through_a_narrow_layer_passes_as_many_directions_as_fit():
+    method = deep(init="svd", activation="relu", hidden=[40, 12])
+    _, tails = bounds(X, np.ones(300), 10)
     encoder, ratio = start(method, 10)
-    # Six pairs, and four units that have what the pairs are made of.
-    assert found[9] * ratio <= found[5] * (1 + 1e-9)
+    # Six pairs, and four units without a direction.
+    assert tails[9] * ratio <= tails[5] * (1 + 1e-9)
     assert ratio > 1
     Q = bounds(X, np.ones(300), 6)[0]
     np.testing.assert_allclose(encoder(X)[:, :6], X @ Q, atol=1e-12)
 
 
-@pytest.mark.parametrize("activation", Activation)
-def test_at_random_what_passes_keeps_its_scale(activation):
-    encoder, ratio = start(deep(activation=activation, hidden=[60, 60, 60]), 10)
+@pytest.mark.parametrize("activation", FUNCTIONS)
+def test_a_random_start_keeps_the_scale_of_activations_and_depends_on_the_seed(activation):
+    options = {"activation": activation, "hidden": [60, 60, 60]}
+    encoder, ratio = start(deep(**options), 10)
     assert 0.2 < encoder(X).std() < 5
     assert ratio > 1
-    again, _ = start(deep(activation=activation, hidden=[60, 60, 60]), 10)
-    other, _ = start(deep(activation=activation, hidden=[60, 60, 60], seed=1), 10)
-    assert np.array_equal(again(X), encoder(X))
-    assert not np.array_equal(other(X), encoder(X))
+    same, _ = start(deep(**options), 10)
+    changed, _ = start(deep(**options, seed=1), 10)
+    assert np.array_equal(same(X), encoder(X))
+    assert not np.array_equal(changed(X), encoder(X))
 
 
-@pytest.mark.parametrize("weights", RowWeights)
+@pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_output_layer_and_both_errors_are_exact(weights, dtype, monkeypatch):
     # Several blocks of rows, the last one short.
-    monkeypatch.setattr("edlae_sweeps.methods.descent.ROWS", 70)
+    monkeypatch.setattr("edlae_sweeps.methods.neural.descent.ROWS", 70)
     data, w = X.astype(dtype), row_weights(weights, X)
-    encoder, _ = start(deep(hidden=[20, 15], activation=Activation.selu), 6, data)
+    encoder, _ = start(deep(hidden=[20, 15], activation="selu"), 6, data)
     fit = fit_output(encoder, data, w)
     Z = encoder(data).astype(np.float64)
     root = np.sqrt(w)[:, None]
@@ -95,21 +90,21 @@ def test_the_output_layer_and_both_errors_are_exact(weights, dtype, monkeypatch)
 
 def test_hidden_units_that_are_not_finite_have_no_output_layer():
     layer = Layer(np.full((40, 3), 1e200), np.zeros(3))
-    square = Encoder([layer, Layer(np.full((3, 2), 1e200), np.zeros(2))], Activation.relu, True)
+    square = Encoder([layer, Layer(np.full((3, 2), 1e200), np.zeros(2))], "relu", True)
     assert fit_output(square, X, np.ones(300)) is None
 
 
-def test_units_that_are_dead_or_alike_get_an_output_layer_all_the_same():
+def test_dead_and_identical_units_get_an_output_layer():
     W = np.abs(random.standard_normal((40, 3)))
     W[:, 1] = W[:, 0]
     W[:, 2] = 0
-    fit = fit_output(Encoder([Layer(W, np.zeros(3))], Activation.relu, False), X, np.ones(300))
+    fit = fit_output(Encoder([Layer(W, np.zeros(3))], "relu", False), X, np.ones(300))
     Z = X @ W[:, :1]
     assert np.isfinite(fit.V).all()
     assert fit.loss == pytest.approx(np.sum((X - Z @ np.linalg.lstsq(Z, X.toarray(), rcond=None)[0]) ** 2))
 
 
-def test_a_plateau_lowers_the_rate_and_ends_it():
+def test_plateaus_lower_the_rate_and_end_the_training():
     plateau = Plateau(1.0, 2, 0.1)
     rates = []
     for error in (80, 70, 69, 68, 30, 29, 28):
@@ -124,15 +119,16 @@ def test_a_plateau_lowers_the_rate_and_ends_it():
     ("changes", "message"),
     [
         ({"hidden": [0]}, "hidden"), ({"hidden": [10, -1]}, "hidden"), ({"epochs": 0}, "epochs"),
+        ({"hidden": [2.5]}, "hidden"), ({"hidden": ["a"]}, "hidden"), ({"hidden": 10}, "hidden=10: choose a list"),
+        ({"activation": "sine"}, "activation=sine: choose from relu, tanh, gelu, selu"),
         ({"batch": 0}, "batch"), ({"patience": 0}, "patience"), ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"), ({"tolerance": 1.0}, "tolerance"), ({"seed": -1}, "seed"),
-        ({"init": Init.svd, "last_linear": False}, "init=svd"), ({"batch_norm": True, "batch": 1}, "batch=1"),
+        ({"init": "svd", "last_linear": False}, "init=svd"), ({"batch_norm": True, "batch": 1}, "batch=1"),
     ],
 )  # fmt: skip
-def test_settings_outside_their_range_are_refused(changes, message):
-    deep().check()
+def test_options_of_deep_outside_their_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=f"method.{message}"):
-        deep(**changes).check()
+        deep(**changes)
 
 
 @pytest.mark.parametrize(
@@ -143,35 +139,37 @@ def test_settings_outside_their_range_are_refused(changes, message):
         ({"learning_rate": 2.0}, "learning_rate"), ({"seed": 2**32}, "seed"),
     ],
 )  # fmt: skip
-def test_denoising_outside_its_range_is_refused(changes, message):
-    denoising().check()
+def test_options_of_denoising_outside_their_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=f"method.{message}"):
-        denoising(**changes).check()
+        denoising(**changes)
 
 
 @pytest.mark.parametrize("method", [deep(), denoising()], ids=lambda method: method.name)
-def test_what_pytorch_trains(method, monkeypatch):
+def test_methods_that_need_pytorch(method, monkeypatch):
     with pytest.raises(ConfigError, match=f"rank=full: {method.name} has low ranks only"):
         method.check_rank("full")
-    with pytest.raises(TypeError, match="call learn with X"):
-        method.factorise(np.eye(2), np.zeros(2), 1)
-    # Where it is computed is no part of what a result is.
+    # The device does not determine the result.
     assert "device" not in method.params()
-    assert METHODS[method.name] is type(method)
-    monkeypatch.setattr("edlae_sweeps.methods.extra.find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'edlae_sweeps\[torch\]'") as caught:
-        method.require()
-    assert "\n" not in str(caught.value)
+    monkeypatch.setattr("edlae_sweeps.methods.neural.torch_extra.find_spec", lambda _: None)
+    for work in (lambda: method.require("cpu"), lambda: method.fit(X, 3, resources=PLENTY)):
+        with pytest.raises(MissingExtra, match=r"pip install 'edlae_sweeps\[torch\]'") as caught:
+            work()
+        assert "\n" not in str(caught.value)
 
 
-def test_pytorch_is_not_imported_where_nothing_asks_for_it():
-    script = "import sys, edlae_sweeps.cli; sys.exit('torch' in sys.modules)"
+def test_pytorch_is_imported_by_fits_alone():
+    script = "import sys, edlae_sweeps.cli, edlae_sweeps.methods; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_the_size_of_a_model_is_that_of_its_arrays():
+def test_the_size_of_a_network_is_that_of_its_arrays():
     encoder, _ = start(deep(hidden=[20, 15]), 6)
     layers = sum(layer.W.size + layer.b.size for layer in encoder.layers)
     assert deep(hidden=[20, 15]).model_size(40, 6) == layers + 40 * 6
     widths = [layer.W.shape for layer in encoder.layers]
     assert all(before[1] == after[0] for before, after in pairwise(widths))
+
+
+def test_energy_is_the_weighted_sum_of_squares():
+    w = row_weights("inverse_activity", X)
+    assert energy(X, w) == pytest.approx(w @ np.sum(X.toarray() ** 2, axis=1))

@@ -37,7 +37,8 @@ def test_odd_folders_hold_their_database_or_are_refused(tmp_path, folder):
 @pytest.mark.parametrize(
     ("stop", "status"), [(KeyboardInterrupt(), "KILLED"), (ValueError("why"), "FAILED"), (SystemExit(2), "FAILED")]
 )
-def test_what_ends_a_run_is_its_status(tmp_path, stop, status):
+def test_the_end_of_the_block_decides_the_status(tmp_path, new_store, stop, status):
+    new_store(tmp_path)
     store = Store(None, tmp_path)
     with pytest.raises(type(stop)), store.experiment("data", RECORD, []).run("name", {"kind": "cell"}, {"a": 1}) as run:
         raise stop
@@ -49,7 +50,7 @@ def test_what_ends_a_run_is_its_status(tmp_path, stop, status):
 
 
 @pytest.mark.parametrize("moment", ["create_run", "set_terminated"])
-def test_a_signal_while_a_run_is_made_or_closed_leaves_none_running(tmp_path, monkeypatch, moment):
+def test_a_signal_while_a_run_is_created_or_closed_leaves_none_running(tmp_path, new_store, monkeypatch, moment):
     original = getattr(MlflowClient, moment)
 
     def interrupted(*args, **kwargs):
@@ -57,10 +58,11 @@ def test_a_signal_while_a_run_is_made_or_closed_leaves_none_running(tmp_path, mo
         signal.raise_signal(signal.SIGINT)
         return done if moment == "create_run" else original(*args, **kwargs)
 
+    new_store(tmp_path)
     store = Store(None, tmp_path)
     experiment = store.experiment("data", RECORD, [])
     monkeypatch.setattr(MlflowClient, moment, interrupted)
-    # Whoever started the tests may have had Ctrl-C ignored, as shells without job control do.
+    # Ctrl-C may be ignored here, as shells without job control start their programs.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}):
@@ -72,7 +74,8 @@ def test_a_signal_while_a_run_is_made_or_closed_leaves_none_running(tmp_path, mo
     assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
 
 
-def test_orphans_are_told_from_living_and_foreign_runs(tmp_path):
+def test_only_runs_whose_process_is_gone_are_closed(tmp_path, new_store):
+    new_store(tmp_path)
     store = Store(None, tmp_path)
     experiment = store.experiment("data", RECORD, [])
     client = MlflowClient(store.uri)
@@ -99,14 +102,15 @@ def test_orphans_are_told_from_living_and_foreign_runs(tmp_path):
     zombie.wait()
 
 
-def test_a_deleted_experiment_is_told_how_to_come_back(tmp_path):
+def test_the_error_for_a_deleted_experiment_says_how_to_restore_it(tmp_path, new_store):
+    new_store(tmp_path)
     store = Store(None, tmp_path)
     MlflowClient(store.uri).delete_experiment(store.experiment("data", RECORD, []).id)
     with pytest.raises(TrackingError, match="experiments restore --experiment-id"):
         store.experiment("data", RECORD, [])
 
 
-def test_databases_that_cannot_be_used_are_told_at_once(tmp_path):
+def test_a_database_that_cannot_be_used_is_an_error_at_once(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     with pytest.raises(TrackingError, match=r"mlflow\.db can't be written"):
         Store(None, tmp_path)
@@ -118,22 +122,27 @@ def test_databases_that_cannot_be_used_are_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("uri", ["http://localhost:abc", "http://user:secret@127.0.0.1:9"])
-def test_servers_that_cannot_be_reached_are_told_without_their_secrets(tmp_path, uri):
+def test_the_error_for_an_unreachable_server_hides_its_secrets(tmp_path, uri):
     with pytest.raises(TrackingError, match="does not answer") as failure:
         Store(uri, tmp_path)
     assert "secret" not in str(failure.value)
 
 
-def test_secrets_are_masked_wherever_they_stand():
+def test_secrets_are_masked_wherever_they_occur():
     assert redacted("- tracking.uri=http://me:pw@host/x\n- a@b") == "- tracking.uri=http://***@host/x\n- a@b"
     assert redacted(database_uri(Path("mlruns"))) == "sqlite:///mlruns/mlflow.db"
 
 
-def test_values_by_epoch_come_before_the_final_one(tmp_path):
+def test_values_by_epoch_come_before_the_final_one(tmp_path, new_store):
+    new_store(tmp_path)
     store = Store(None, tmp_path)
     epochs = [float(value) for value in range(2000, 0, -1)]
     with store.experiment("data", RECORD, []).run("name", {}, {}) as run:
-        run.log({"train/objective": 0.5, "other": 7.0}, {"ended": "epochs"}, [], {"train/objective": epochs})
+        run.log(
+            metrics={"train/objective": 0.5, "other": 7.0},
+            tags={"ended": "epochs"},
+            history={"train/objective": epochs},
+        )
     client = MlflowClient(store.uri)
     found = client.get_run(run.id).data
     assert found.metrics == {"train/objective": 0.5, "other": 7.0}

@@ -1,4 +1,4 @@
-"""The search of a job on a small made-up data set: what it shares, what it records, and how it goes on."""
+"""The search of a job on a small synthetic data set: what it shares, what it records, how it continues."""
 
 import csv
 from collections.abc import Callable
@@ -10,21 +10,23 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from edlae_sweeps import experiment, search
-from edlae_sweeps.cli.config import conf_dir, register, typed
+from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.jobs import run as job_run
+from edlae_sweeps.jobs import run_job
 from edlae_sweeps.methods import Admm, Closed
-from edlae_sweeps.methods.full_rank import Problem
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import Store
+from edlae_sweeps.tuning import validation
 
 SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
          "dataset.topics=5", "dataset.heldout_users=100", "tune=optuna", "dtype=float64")  # fmt: skip
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Callable:
-    """Run a job here, in a store of its own below the name that is given."""
+def job(tmp_path: Path, new_store) -> Callable:
+    """Run a job in this process, in the store of the given name."""
 
     def call(*overrides: str, store: str = "a") -> list:
         register()
@@ -33,7 +35,8 @@ def job(tmp_path: Path) -> Callable:
             settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
         output = folder / "hydra" / str(len(list((folder / "hydra").glob("*"))))
         output.mkdir(parents=True)
-        return experiment.run_job(settings, output, {})
+        new_store(folder)
+        return run_job(settings, output, {})
 
     return call
 
@@ -59,16 +62,16 @@ def values(cells: list) -> list[tuple]:
 
 @pytest.fixture
 def factorisations(monkeypatch: pytest.MonkeyPatch) -> list:
-    """Every factorisation of the methods under test, by its (λ, p)."""
+    """The (λ, p) of every factorisation, in order."""
     counted: list[tuple[float, float]] = []
     for kind in (Closed, Admm):
-        original = kind.factorise
+        original = kind._prepare
 
         def counting(self, *args, original=original):
             counted.append((self.l2, self.dropout))
             return original(self, *args)
 
-        monkeypatch.setattr(kind, "factorise", counting)
+        monkeypatch.setattr(kind, "_prepare", counting)
     return counted
 
 
@@ -99,25 +102,25 @@ def test_nested_ranks_share_every_factorisation(job, tmp_path, factorisations):
         assert cell.metrics["tune/evaluations"] == 6
 
 
-def test_test_users_are_never_looked_at_by_a_search(job, monkeypatch):
+def test_a_search_never_sees_the_test_users(job, monkeypatch):
     seen = []
     for name in ("evaluate", "evaluate_nested"):
-        original = getattr(search, name)
+        original = getattr(validation, name)
 
-        def watched(*args, original=original):
+        def watched(*args, original=original, **options):
             seen.append(args[-1])
-            return original(*args)
+            return original(*args, **options)
 
-        monkeypatch.setattr(search, name, watched)
-    original_load = experiment.load
+        monkeypatch.setattr(validation, name, watched)
+    original_load = job_run.load
     loaded = []
-    monkeypatch.setattr(experiment, "load", lambda *args: loaded.append(original_load(*args)) or loaded[-1])
+    monkeypatch.setattr(job_run, "load", lambda *args: loaded.append(original_load(*args)) or loaded[-1])
     job("rank=[2,full]", "tune.n_trials=2")
     assert len(seen) == 4
     assert all(held_out is loaded[0].validation for held_out in seen)
 
 
-def test_a_larger_number_goes_on_where_the_smaller_ended(job, tmp_path):
+def test_a_larger_number_continues_the_smaller_search(job, tmp_path):
     job("rank=[2,5]", "tune.n_trials=4")
     later = job("rank=[2,5]", "tune.n_trials=14")
     at_once = job("rank=[2,5]", "tune.n_trials=14", store="b")
@@ -125,7 +128,7 @@ def test_a_larger_number_goes_on_where_the_smaller_ended(job, tmp_path):
     assert values(later) == values(at_once)
 
 
-def test_what_is_finished_is_not_computed_again(job, tmp_path, factorisations):
+def test_finished_cells_are_not_computed_again(job, tmp_path, factorisations):
     first = job("rank=[2,5]", "tune.n_trials=3")
     del factorisations[:]
     again = job("rank=[2,5]", "tune.n_trials=3")
@@ -154,7 +157,7 @@ def test_a_search_that_ran_out_of_time_is_not_finished(job, tmp_path):
     assert runs(tmp_path / "a", "cell")[-1].data.tags["search"] == "complete"
 
 
-def test_a_cell_without_its_model_is_not_finished_where_the_model_is_asked_for(job, tmp_path):
+def test_a_cell_without_a_model_is_not_finished_if_the_model_is_asked_for(job, tmp_path):
     job("rank=2", "tune.n_trials=2")
     job("rank=2", "tune.n_trials=2", "save_model=true")
     found = runs(tmp_path / "a", "cell")
@@ -163,21 +166,21 @@ def test_a_cell_without_its_model_is_not_finished_where_the_model_is_asked_for(j
     assert len(runs(tmp_path / "a", "cell")) == 2
 
 
-def test_a_rank_that_fails_everywhere_does_not_take_the_others_with_it(job, tmp_path, monkeypatch):
-    original = Admm.at_rank
+def test_a_rank_that_fails_everywhere_leaves_the_others_their_results(job, tmp_path, monkeypatch):
+    original = Admm._fit
 
-    def fragile(self, state, rank, advance=None):
+    def fragile(self, state, rank, *args):
         if rank == 5:
             raise SolverError("never")
-        return original(self, state, rank, advance)
+        return original(self, state, rank, *args)
 
-    monkeypatch.setattr(Admm, "at_rank", fragile)
+    monkeypatch.setattr(Admm, "_fit", fragile)
     with pytest.raises(SolverError, match="rank 5: none of"):
         job("method=admm", "rank=[2,5]", "tune.n_trials=2", "method.epochs=2")
     assert [run.info.run_name for run in runs(tmp_path / "a", "cell")] == ["admm-k2"]
 
 
-def test_a_grid_that_is_cut_short_is_warned_of(job, caplog):
+def test_a_grid_cut_short_gives_a_warning(job, caplog):
     job("rank=2", "tune.n_trials=3", "tune.sampler=grid", "tune.grid_points=2")
     assert "tune.n_trials=3 leaves out the end of a grid of 4 points and a start" in caplog.text
 
@@ -185,7 +188,7 @@ def test_a_grid_that_is_cut_short_is_warned_of(job, caplog):
 @pytest.mark.parametrize(
     "change",
     [
-        "method.search.l2=[1,50]",
+        "tune.search.l2=[1,50]",
         "dataset.split_seed=1",
         "tune.seed=1",
         "method.l2=3",
@@ -217,27 +220,27 @@ def test_iterative_ranks_follow_one_another_and_share_inverses(job, tmp_path, fa
 
 
 def test_a_point_that_fails_is_recorded_and_the_search_goes_on(job, tmp_path, monkeypatch):
-    original = Closed.factorise
+    original = Closed._prepare
 
-    def fragile(self, gram, penalty, max_rank):
+    def fragile(self, *args):
         if self.dropout > 0.3:
             raise SolverError("not this one")
-        return original(self, gram, penalty, max_rank)
+        return original(self, *args)
 
-    monkeypatch.setattr(Closed, "factorise", fragile)
+    monkeypatch.setattr(Closed, "_prepare", fragile)
     (cell,) = job("rank=3", "tune.n_trials=8", "method.dropout=0.5")
     found = runs(tmp_path / "a", "evaluation")
     assert len(found) == 8
     assert found[0].data.tags["error"] == "not this one"
     assert any("error" not in run.data.tags for run in found)
     assert cell.params["dropout"] <= 0.3
-    monkeypatch.setattr(Closed, "factorise", lambda *_: (_ for _ in ()).throw(SolverError("never")))
+    monkeypatch.setattr(Closed, "_prepare", lambda *_: (_ for _ in ()).throw(SolverError("never")))
     with pytest.raises(SolverError, match="rank 4: none of 2 evaluations succeeded; the last: never"):
         job("rank=4", "tune.n_trials=2")
 
 
 def test_the_table_and_the_pictures_of_a_cell(job, tmp_path):
-    (cell,) = job("rank=3", "tune.n_trials=3", "method.search.l2=[9.99,10.01]", "method.search.dropout=null")
+    (cell,) = job("rank=3", "tune.n_trials=3", "tune.search.l2=[9.99,10.01]", "tune.search.dropout=null")
     (run,) = runs(tmp_path / "a", "cell")
     uri = f"sqlite:///{tmp_path / 'a' / 'mlflow.db'}"
     table = Path(download_artifacts(run_id=run.info.run_id, artifact_path="evaluations.csv", tracking_uri=uri))
@@ -251,12 +254,12 @@ def test_the_table_and_the_pictures_of_a_cell(job, tmp_path):
         assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_best_value_on_the_border_is_warned_of(job, tmp_path, caplog):
+def test_a_best_value_on_the_border_gives_a_warning(job, tmp_path, caplog):
     job("rank=3", "tune.n_trials=2", "tune.sampler=grid", "tune.grid_points=1", "method.l2=100", "method.dropout=0.7",
-        "method.search.l2=[100,101]", "method.search.dropout=[0,0.8]")  # fmt: skip
+        "tune.search.l2=[100,101]", "tune.search.dropout=[0,0.8]")  # fmt: skip
     (run,) = runs(tmp_path / "a", "cell")
     assert "l2" in run.data.tags["border"]
-    assert "rank 3: the best l2 = 100 lies on the border of method.search.l2=[100,101]: widen it" in caplog.text
+    assert "rank 3: the best l2 = 100 lies on the border of tune.search.l2=[100,101]: widen it" in caplog.text
 
 
 def test_a_start_taken_from_another_run(job, tmp_path):
@@ -283,7 +286,7 @@ def test_a_time_limit_still_gives_every_rank_a_result(job, tmp_path):
 
 def test_a_dry_run_computes_nothing(job, tmp_path, capsys, monkeypatch):
     job("rank=2", "tune.n_trials=2")
-    monkeypatch.setattr(Closed, "factorise", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(Closed, "_prepare", lambda *_: pytest.fail("computed"))
     assert job("rank=2", "tune.n_trials=2", "dry_run=true") == []
     assert job("rank=[2,5]", "tune.n_trials=3", "dry_run=true") == []
     assert job("rank=2", "dry_run=true", store="b") == []
@@ -294,10 +297,8 @@ def test_a_dry_run_computes_nothing(job, tmp_path, capsys, monkeypatch):
     assert len(runs(tmp_path / "a", "job")) == 1
 
 
-def test_a_state_of_an_iterative_method_does_not_depend_on_the_rank():
-    # What the kept inverses rely on.
-    G = np.diag(np.arange(1.0, 6.0))
-    method = Admm(2.0, 0.1, 2, 0.0, 0, 10.0)
-    first, other = (method.factorise(G, method.penalty(G), rank) for rank in (0, 3))
-    assert isinstance(first, Problem)
-    assert np.array_equal(first.full.B, other.full.B)
+def test_the_state_of_an_iterative_method_does_not_depend_on_the_rank():
+    # The search keeps states for several ranks.
+    data = TrainingData(np.diag(np.arange(1.0, 6.0)) ** 0.5, "float64")
+    first, second = (Admm(l2=2.0, dropout=0.1, epochs=2, omega=10.0).prepare(data, rank) for rank in (0, 3))
+    assert np.array_equal(first.full.B, second.full.B)

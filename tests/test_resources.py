@@ -3,7 +3,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edlae_sweeps import machine
+from edlae_sweeps import resources
+from edlae_sweeps.resources import Resources, available_memory, blas_threads
 
 
 def group(folder: Path, limit: str, used: int, cache: int, version: int) -> None:
@@ -24,32 +25,40 @@ def test_the_tightest_cgroup_on_the_way_up_counts(tmp_path, version, base, line)
     group(root / base / "a" / "b", "max" if version == 2 else str(2**62), 10, 0, version)
     group(root / base / "a", "1000", 400, 150, version)
     group(root / base, str(2**62), 10, 0, version)
-    assert machine.available_memory(root, listing) == 1000 - 400 + 150
+    assert available_memory(root, listing) == 1000 - 400 + 150
     group(root / base / "a", "300", 400, 0, version)
-    assert machine.available_memory(root, listing) == 0
+    assert available_memory(root, listing) == 0
 
 
 def test_without_cgroups_free_memory_counts(tmp_path):
-    available = machine.available_memory(tmp_path, tmp_path / "absent")
+    available = available_memory(tmp_path, tmp_path / "absent")
     assert available == pytest.approx(psutil.virtual_memory().available, rel=0.2)
 
 
 def test_facts_of_this_machine():
-    assert machine.peak_memory() > 20 * 1024**2
-    assert machine.cpu_model()
-    name, threads = machine.blas_name_and_threads()
-    assert name
-    assert threads >= 1
+    assert resources.peak_memory() > 20 * 1024**2
+    assert resources.cpu_model()
+    assert resources.blas_name()
+    assert blas_threads() >= 1
+    assert 1 <= resources.cores() <= psutil.cpu_count()
 
 
-def test_threads_and_memory_are_limited_for_a_while():
-    free, threads = machine.available_memory(), machine.blas_name_and_threads()[1]
-    used = psutil.Process().memory_info().rss
-    with machine.use(1, used + 100 * 1024**2):
-        assert machine.blas_name_and_threads()[1] == 1
-        assert machine.available_memory() == pytest.approx(100 * 1024**2, abs=20 * 1024**2)
-        with machine.use(None, used - 1):
-            assert machine.available_memory() == 0
-    assert machine.blas_name_and_threads()[1] == threads
-    assert machine.available_memory() == pytest.approx(free, rel=0.2)
-    assert 1 <= machine.cores() <= psutil.cpu_count()
+def test_resources_of_this_process():
+    free = available_memory() + psutil.Process().memory_info().rss
+    here = Resources.here()
+    assert here.threads == blas_threads()
+    assert here.memory == pytest.approx(free, rel=0.2)
+    assert here.device == "cpu"
+    assert here.matrix_bytes < here.memory
+
+
+def test_a_memory_limit_lowers_what_is_free_and_never_raises_it():
+    assert Resources.here(memory=1000).memory == 1000
+    assert Resources.here(memory=2**60).memory == pytest.approx(Resources.here().memory, rel=0.2)
+
+
+def test_threads_are_limited_within_the_block():
+    before = blas_threads()
+    with Resources.here(threads=1).limit_threads():
+        assert blas_threads() == 1
+    assert blas_threads() == before
