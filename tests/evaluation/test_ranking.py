@@ -54,9 +54,9 @@ def test_metrics_equal_a_sort_in_python(seed, users, extra, levels):
             expected[user + 100] = user_metrics(table[user].tolist(), fold_in, targets)
     if not expected:
         return
-    found = evaluate(Fixed(table), held_out)
-    assert found.users.tolist() == list(expected)
-    values = np.column_stack([getattr(found, name) for name in METRICS])
+    per_user = evaluate(Fixed(table), held_out)
+    assert per_user.users.tolist() == list(expected)
+    values = np.column_stack([getattr(per_user, name) for name in METRICS])
     np.testing.assert_allclose(values, list(expected.values()), rtol=1e-12)
 
 
@@ -66,10 +66,10 @@ def test_ndcg_equals_scikit_learn_where_scores_do_not_tie(seed, users, extra):
     counted = np.flatnonzero(np.diff(held_out.targets.indptr))
     if not len(counted):
         return
-    found = evaluate(Fixed(table), held_out)
+    per_user = evaluate(Fixed(table), held_out)
     scores = np.where(held_out.fold_in.toarray() > 0, -1, table[:users])
     targets = held_out.targets.toarray()
-    for user, value in zip(counted, found.ndcg_100, strict=True):
+    for user, value in zip(counted, per_user.ndcg_100, strict=True):
         np.testing.assert_allclose(value, ndcg_score(targets[[user]], scores[[user]], k=100), rtol=1e-12)
 
 
@@ -95,11 +95,11 @@ def test_top_items_break_ties_by_the_lower_index(seed, n, depth, levels):
 
 def test_summary_is_the_mean_and_its_standard_error():
     table, held_out = held_out_problem(1, 15, 80, 10**6)
-    found = evaluate(Fixed(table), held_out)
-    summary = found.summary()
+    per_user = evaluate(Fixed(table), held_out)
+    summary = per_user.summary()
     assert list(summary) == [key for name in METRICS for key in (name, f"{name}_se")]
-    np.testing.assert_allclose(summary["recall_20"], np.mean(found.recall_20))
-    np.testing.assert_allclose(summary["recall_20_se"], np.std(found.recall_20) / np.sqrt(len(found.users)))
+    np.testing.assert_allclose(summary["recall_20"], np.mean(per_user.recall_20))
+    np.testing.assert_allclose(summary["recall_20_se"], np.std(per_user.recall_20) / np.sqrt(len(per_user.users)))
 
 
 def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPatch):
@@ -177,9 +177,9 @@ def test_memory_stays_below_one_gib_whatever_the_number_of_users():
 
 def test_popularity_is_the_golden_baseline(debian, debian_gram, golden):
     expected = golden["popularity"]
-    found = evaluate(Popularity(debian_gram.diagonal().copy()), debian.test)
-    summary = found.summary()
-    assert len(found.users) == expected["users"]
+    per_user = evaluate(Popularity(debian_gram.diagonal().copy()), debian.test)
+    summary = per_user.summary()
+    assert len(per_user.users) == expected["users"]
     for name, tolerance in (("ndcg_100", 2e-4), ("recall_20", 1e-3), ("recall_50", 1e-3)):
         assert summary[name] == pytest.approx(expected[name], abs=tolerance)
         assert summary[f"{name}_se"] == pytest.approx(expected[f"{name}_se"], abs=tolerance)

@@ -65,39 +65,39 @@ def test_a_run_that_diverges_finishes_with_its_best_iterate(folder):
 
 
 def test_the_side_results_of_the_paper_are_logged(folder):
-    found = cells(folder)
+    by_name = cells(folder)
     for name in ("admm-k100", "zero_diag-k10", "closed-k10"):
-        metrics = found[name].data.metrics
+        metrics = by_name[name].data.metrics
         assert metrics["eq11/right"] == pytest.approx(metrics["eq11/left"], rel=1e-5)
         assert metrics["eq11/left"] == pytest.approx(metrics["train/objective"], rel=1e-6)
         assert 0 < metrics["residual/off_diagonal"] < 1
-        diagonal = arrays(found[name], "diagonal.npz", folder)["diagonal"]
+        diagonal = arrays(by_name[name], "diagonal.npz", folder)["diagonal"]
         assert np.median(diagonal) == pytest.approx(metrics["diagonal/median"], abs=1e-6)
         assert np.mean(diagonal**2) == pytest.approx(metrics["residual/diagonal"], rel=1e-5)
-    assert np.abs(arrays(found["zero_diag-k10"], "diagonal.npz", folder)["diagonal"]).max() < 1e-5
+    assert np.abs(arrays(by_name["zero_diag-k10"], "diagonal.npz", folder)["diagonal"]).max() < 1e-5
 
 
 def test_a_full_rank_of_another_method_is_tagged(folder):
-    found = cells(folder)
-    assert found["zero_diag-full"].data.tags["limit"] == "closed"
-    assert "limit" not in found["zero_diag-k10"].data.tags
+    by_name = cells(folder)
+    assert by_name["zero_diag-full"].data.tags["limit"] == "closed"
+    assert "limit" not in by_name["zero_diag-k10"].data.tags
 
 
 def test_a_kept_model_scores_as_it_was_measured(folder, debian):
-    found = cells(folder)
-    low = arrays(found["zero_diag-k10"], "model.npz", folder)
+    by_name = cells(folder)
+    low = arrays(by_name["zero_diag-k10"], "model.npz", folder)
     assert low.keys() == {"U", "V", "items"}
     assert np.array_equal(low["items"], debian.item_names)
     path = next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/model.npz"))
     model = load_model(path)
     assert isinstance(model, LowRank)
     scores = model.scores(debian.train)
-    expected = found["zero_diag-k10"].data.metrics["train/squared_error"]
+    expected = by_name["zero_diag-k10"].data.metrics["train/squared_error"]
     assert np.sum((debian.train.toarray() - scores) ** 2) == pytest.approx(expected, rel=1e-4)
-    full = arrays(found["zero_diag-full"], "model.npz", folder)
+    full = arrays(by_name["zero_diag-full"], "model.npz", folder)
     assert full["B"].shape == (debian.n_items, debian.n_items)
     assert [item for item, _ in model.recommend(["cmake"], k=3)] == [item for item, _ in model.similar("cmake", k=3)]
     result = json.loads(next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/result.json")).read_text())
     assert len(result["history"]["train/objective"]) == 3
     assert (result["tags"]["ended"], result["tags"]["model"]) == ("epochs", "kept")
-    assert not any("model.npz" in file.path for file in client(folder).list_artifacts(found["admm-k100"].info.run_id))
+    assert not any("model.npz" in file.path for file in client(folder).list_artifacts(by_name["admm-k100"].info.run_id))

@@ -72,10 +72,10 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
     finish(start, stormy)
     assert stopped >= 3
 
-    found = evaluations(stormy)
-    for record in (*expected, *found):
+    records = evaluations(stormy)
+    for record in (*expected, *records):
         del record["seconds"]
-    assert found == expected
+    assert records == expected
     assert cells(stormy) == cells(calm)
     assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
 

@@ -1,4 +1,4 @@
-"""Plots take labels and styles as they come, and draw what is there."""
+"""Plots take labels and styles as they come, and draw nothing else."""
 
 import numpy as np
 import pytest

@@ -42,11 +42,11 @@ def test_the_end_of_the_block_decides_the_status(tmp_path, new_store, stop, stat
     store = Store(None, tmp_path)
     with pytest.raises(type(stop)), store.experiment("data", RECORD, []).run("name", {"kind": "cell"}, {"a": 1}) as run:
         raise stop
-    found = MlflowClient(store.uri).get_run(run.id)
-    assert found.info.status == status
-    assert found.data.params == {"a": "1"}
-    assert found.inputs.dataset_inputs[0].dataset.name == "data"
-    assert found.data.tags.get("error") == ("ValueError: why" if isinstance(stop, ValueError) else None)
+    stored = MlflowClient(store.uri).get_run(run.id)
+    assert stored.info.status == status
+    assert stored.data.params == {"a": "1"}
+    assert stored.inputs.dataset_inputs[0].dataset.name == "data"
+    assert stored.data.tags.get("error") == ("ValueError: why" if isinstance(stop, ValueError) else None)
 
 
 @pytest.mark.parametrize("moment", ["create_run", "set_terminated"])
@@ -144,9 +144,9 @@ def test_values_by_epoch_come_before_the_final_one(tmp_path, new_store):
             history={"train/objective": epochs},
         )
     client = MlflowClient(store.uri)
-    found = client.get_run(run.id).data
-    assert found.metrics == {"train/objective": 0.5, "other": 7.0}
-    assert found.tags["ended"] == "epochs"
+    stored = client.get_run(run.id).data
+    assert stored.metrics == {"train/objective": 0.5, "other": 7.0}
+    assert stored.tags["ended"] == "epochs"
     history = sorted(client.get_metric_history(run.id, "train/objective"), key=lambda metric: metric.step)
     assert [metric.step for metric in history] == list(range(1, 2002))
     assert [metric.value for metric in history] == [*epochs, 0.5]

@@ -43,10 +43,10 @@ def job(tmp_path: Path, new_store) -> Callable:
 
 def runs(folder: Path, kind: str) -> list:
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    experiments = [found.experiment_id for found in client.search_experiments()]
-    found = client.search_runs(experiments, f"tags.kind = '{kind}'", order_by=["attributes.start_time ASC"])
-    assert {run.info.status for run in found} <= {"FINISHED"}
-    return list(found)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    stored = client.search_runs(experiments, f"tags.kind = '{kind}'", order_by=["attributes.start_time ASC"])
+    assert {run.info.status for run in stored} <= {"FINISHED"}
+    return list(stored)
 
 
 def points(folder: Path) -> list[tuple]:
@@ -77,15 +77,15 @@ def factorisations(monkeypatch: pytest.MonkeyPatch) -> list:
 
 def test_nested_ranks_share_every_factorisation(job, tmp_path, factorisations):
     cells = job("rank=[2,5,full]", "tune.n_trials=6")
-    found = runs(tmp_path / "a", "evaluation")
-    assert len(found) == 6
+    evaluations = runs(tmp_path / "a", "evaluation")
+    assert len(evaluations) == 6
     best = {(cell.params["l2"], cell.params["dropout"]) for cell in cells}
     assert len(factorisations) == 6 + len(best)
     # Ranks take turns to ask, and every record has a value for each.
-    assert [run.data.params["asked_by"] for run in found] == ["2", "5", "full"] * 2
+    assert [run.data.params["asked_by"] for run in evaluations] == ["2", "5", "full"] * 2
     client = MlflowClient(f"sqlite:///{tmp_path / 'a' / 'mlflow.db'}")
     n_items = 60
-    for run in found:
+    for run in evaluations:
         steps = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "validation/ndcg_100")}
         assert sorted(steps) == [2, 5, n_items]
     # Each cell has the parameters that were best for its own rank.
@@ -94,7 +94,7 @@ def test_nested_ranks_share_every_factorisation(job, tmp_path, factorisations):
             (float(run.data.params["l2"]), float(run.data.params["dropout"])): {
                 m.step: m.value for m in client.get_metric_history(run.info.run_id, "validation/ndcg_100")
             }[step]
-            for run in found
+            for run in evaluations
         }
         chosen = by_run[cell.params["l2"], cell.params["dropout"]]
         assert chosen == max(by_run.values())
@@ -160,8 +160,8 @@ def test_a_search_that_ran_out_of_time_is_not_finished(job, tmp_path):
 def test_a_cell_without_a_model_is_not_finished_if_the_model_is_asked_for(job, tmp_path):
     job("rank=2", "tune.n_trials=2")
     job("rank=2", "tune.n_trials=2", "save_model=true")
-    found = runs(tmp_path / "a", "cell")
-    assert [run.data.tags.get("model") for run in found] == [None, "kept"]
+    cells = runs(tmp_path / "a", "cell")
+    assert [run.data.tags.get("model") for run in cells] == [None, "kept"]
     job("rank=2", "tune.n_trials=2", "save_model=true")
     assert len(runs(tmp_path / "a", "cell")) == 2
 
@@ -208,12 +208,12 @@ def test_another_search_says_so_and_shares_nothing(job, tmp_path, caplog, change
 
 def test_iterative_ranks_follow_one_another_and_share_inverses(job, tmp_path, factorisations):
     cells = job("method=admm", "rank=[2,5]", "tune.n_trials=3", "method.epochs=3")
-    found = points(tmp_path / "a")
-    assert [asked_by for *_, asked_by in found] == ["2"] * 3 + ["5"] * 3
-    # Both begin at the start values, the second goes on with what was best for the first.
-    assert found[0][1:3] == found[3][1:3]
+    asked = points(tmp_path / "a")
+    assert [asked_by for *_, asked_by in asked] == ["2"] * 3 + ["5"] * 3
+    # Both begin at the start values; the second continues with the best point of the first.
+    assert asked[0][1:3] == asked[3][1:3]
     best = (str(cells[0].params["l2"]), str(cells[0].params["dropout"]))
-    assert found[4][1:3] == best or best == found[0][1:3]
+    assert asked[4][1:3] == best or best == asked[0][1:3]
     search_alone = factorisations[: -len({tuple(cell.params[n] for n in ("l2", "dropout")) for cell in cells})]
     assert len(search_alone) < 6
     assert search_alone.count((cells[0].params["l2"], cells[0].params["dropout"])) <= 2
@@ -229,10 +229,10 @@ def test_a_point_that_fails_is_recorded_and_the_search_goes_on(job, tmp_path, mo
 
     monkeypatch.setattr(Closed, "_prepare", fragile)
     (cell,) = job("rank=3", "tune.n_trials=8", "method.dropout=0.5")
-    found = runs(tmp_path / "a", "evaluation")
-    assert len(found) == 8
-    assert found[0].data.tags["error"] == "not this one"
-    assert any("error" not in run.data.tags for run in found)
+    evaluations = runs(tmp_path / "a", "evaluation")
+    assert len(evaluations) == 8
+    assert evaluations[0].data.tags["error"] == "not this one"
+    assert any("error" not in run.data.tags for run in evaluations)
     assert cell.params["dropout"] <= 0.3
     monkeypatch.setattr(Closed, "_prepare", lambda *_: (_ for _ in ()).throw(SolverError("never")))
     with pytest.raises(SolverError, match="rank 4: none of 2 evaluations succeeded; the last: never"):
