@@ -64,7 +64,7 @@ def main() -> None:
                 products.append(gemm_seconds(5418))
     unit = statistics.median(products)
     imports = statistics.median(
-        timed([sys.executable, "-c", "import edlae_sweeps.cli"]) for _ in range(arguments.repeats)
+        timed([sys.executable, "-c", "import edlae_sweeps.cli.run"]) for _ in range(arguments.repeats)
     )
     rows = {"imports": dict.fromkeys(figures, imports)}
     for stage in figures["cold"][0]:

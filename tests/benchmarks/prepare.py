@@ -35,7 +35,8 @@ dataset.published = None
 dataset.triplets = rows
 dataset.archive = Archive("ml-20m.zip", "", None)
 start = time.perf_counter()
-data = load(dataset(heldout_users=int(dataset().heldout_users * fraction)), folder)
+options = {name: int(getattr(dataset(), name) * fraction) for name in ("heldout_users", "min_item_events")}
+data = load(dataset(**options), folder)
 seconds, peak = time.perf_counter() - start, machine.peak_memory() / machine.GIB
 print(json.dumps({"seconds": seconds, "peak_gib": peak, **data.counts()}))
 """
@@ -45,18 +46,19 @@ def batches(kind: str, rows: int) -> Iterator[pa.Table]:
     """Rows grouped by user, as in both files."""
     random = np.random.default_rng(0)
     users, items = {"ml-20m": (138_493, 26_744), "msd": (1_019_318, 384_546)}[kind]
-    users, chunk = users * rows // ROWS[kind], min(_CHUNK, rows)
+    users = users * rows // ROWS[kind]
     songs = np.array([f"SO{code:016X}" for code in random.permutation(items)]) if kind == "msd" else np.arange(items)
-    for start in range(0, rows, chunk):
-        user = (np.arange(start, start + chunk) * users) // rows
-        item = songs[np.minimum(random.zipf(1.3, chunk) - 1, random.integers(0, items, chunk))]
+    for start in range(0, rows, _CHUNK):
+        size = min(_CHUNK, rows - start)
+        user = (np.arange(start, start + size) * users) // rows
+        item = songs[np.minimum(random.zipf(1.3, size) - 1, random.integers(0, items, size))]
         if kind == "msd":
             # Spread over the range of hashes, like real ids.
             names = [f"{(int(u) * 0x9E3779B97F4A7C15) % 2**64:040x}" for u in np.unique(user)]
             name = pa.array(names).take(pa.array(user - user[0]))
-            yield pa.table({"user": name, "song": item, "plays": random.integers(1, 9, chunk)})
+            yield pa.table({"user": name, "song": item, "plays": random.integers(1, 9, size)})
         else:
-            rating = random.integers(1, 11, chunk) / 2
+            rating = random.integers(1, 11, size) / 2
             yield pa.table({"userId": user + 1, "movieId": item + 1, "rating": rating, "timestamp": user + 10**9})
 
 
@@ -94,7 +96,7 @@ def main() -> None:
         for what in ("first start", "second start"):
             done = subprocess.run(
                 [sys.executable, "-c", _MEASURE, kind, str(folder), str(rows), str(arguments.fraction)],
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )

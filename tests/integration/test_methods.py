@@ -96,7 +96,7 @@ def test_a_kept_model_scores_as_it_was_measured(folder, debian):
     assert np.sum((debian.train.toarray() - scores) ** 2) == pytest.approx(expected, rel=1e-4)
     full = arrays(by_name["zero_diag-full"], "model.npz", folder)
     assert full["B"].shape == (debian.n_items, debian.n_items)
-    assert [item for item, _ in model.recommend(["cmake"], k=3)] == [item for item, _ in model.similar("cmake", k=3)]
+    assert "cmake" not in [item for item, _ in model.recommend(["cmake"], k=3)]
     result = json.loads(next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/result.json")).read_text())
     assert len(result["history"]["train/objective"]) == 3
     assert (result["tags"]["ended"], result["tags"]["model"]) == ("epochs", "kept")
