@@ -138,3 +138,51 @@ def emphasised_loss(X: np.ndarray, U: np.ndarray, V: np.ndarray, p: float, kept:
     """The loss of emphasised denoising for one mask of all entries: the squared error where `kept` is False."""
     scores = (kept * X / (1 - p)) @ U @ V.T
     return float(np.sum((~kept) * (X - scores) ** 2))
+
+
+def deql(X: np.ndarray, l2: float, p: float, rho: float) -> np.ndarray:
+    """Full-rank DEQL, one column at a time: a weighted regression on the items with column j dropped, then kept."""
+    n, q = X.shape[1], 1 - p
+    W = np.zeros((n, n))
+    for j in range(n):
+        dropped, kept = X.copy(), X.copy()
+        dropped[:, j], kept[:, j] = 0, X[:, j] / q
+        # The variance of the dropout of every other item.
+        noise = l2 + p / q * np.sum(X**2, axis=0)
+        noise[j] = l2
+        weights = np.sqrt([1 - q * rho, q * rho])
+        rows = np.vstack([weights[0] * dropped, weights[1] * kept, np.diag(np.sqrt(noise))])
+        targets = np.concatenate([weights[0] * X[:, j], weights[1] * X[:, j], np.zeros(n)])
+        W[:, j] = np.linalg.lstsq(rows, targets, rcond=None)[0]
+    return W
+
+
+def deql_loss(X: np.ndarray, W: np.ndarray, l2: float, p: float, rho: float) -> float:
+    """The expected loss of DEQL: the sum over all masks of X of probability × loss, plus λ‖W‖²."""
+    total = 0.0
+    for bits in np.ndindex((2,) * X.size):
+        kept = np.array(bits, bool).reshape(X.shape)
+        chance = np.prod(np.where(kept, 1 - p, p))
+        weights = np.where(kept, rho, (1 - (1 - p) * rho) / p)
+        total += chance * np.sum(weights * (X - (kept * X / (1 - p)) @ W) ** 2)
+    return float(total + l2 * np.sum(W**2))
+
+
+def dan(X: np.ndarray, Lam: np.ndarray, choose, alpha: float, beta: float, cut: str = "B", k: int | None = None):
+    """DAN by its definition, with every product: W of rank k (full without k), and all eigenvalues of the cut matrix.
+
+    `choose` gives d from diag C and diag Λ.
+    """
+    normalised = np.diag(X.sum(axis=1) ** (-beta / 2)) @ X
+    A = normalised.T @ normalised + Lam
+    C = np.linalg.inv(A)
+    B = np.eye(len(A)) - C @ np.diag(choose(C.diagonal(), Lam.diagonal()))
+    left, right = (np.diag(X.sum(axis=0) ** power) for power in (alpha, -alpha))
+    if k is None:
+        W = left @ B @ right
+        return W - np.diag(W.diagonal()), None
+    scale = right if cut == "W" else np.eye(len(A))
+    values, vectors = np.linalg.eigh(scale @ B.T @ A @ B @ scale)
+    V = vectors[:, ::-1][:, :k]
+    W = left @ B @ scale @ V @ V.T
+    return W if cut == "W" else W @ right, values[::-1]

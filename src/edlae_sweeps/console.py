@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from rich import box
@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 _log = logging.getLogger(__name__)
 # Progress goes to standard error, so that the output at the end can be piped.
@@ -71,17 +72,27 @@ def stage(label: str) -> Iterator[Stage]:
     _log.info("%-34s %6.1f s", label, time.perf_counter() - start)
 
 
-def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table to standard output; all columns but the first are aligned to the right."""
+def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]], texts: Collection[str] = ()) -> None:
+    """Print a table to standard output. Cells are shown as they are, without markup, control characters escaped.
+
+    The first column and those in `texts` are aligned to the left, the others to the right. A text that is too long for
+    its column continues on the next line.
+    """
     console = Console()
     console = Console(width=max(console.width, _TABLE_WIDTH))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column, name in enumerate(header):
-        table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
+        left = column == 0 or name in texts
+        table.add_column(name, justify="left" if left else "right", no_wrap=name not in texts, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     print_line(title)
     console.print(table)
+
+
+def printable(text: str) -> str:
+    """`text` with its control characters, which a terminal would obey, as Python writes them."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def print_line(text: str) -> None:

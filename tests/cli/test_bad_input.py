@@ -101,7 +101,7 @@ def statuses(folder: Path) -> list[str]:
         ("tune.n_trials=3", ["tune.n_trials: optuna has n_trials, off has not; choose tune=optuna"]),
         ("method.epochs=3", ["method.epochs: admm, admm_published, deep", "have epochs, closed has not"]),
         ("+method.epochs=3", ["method.epochs: admm, admm_published, deep", "have epochs, closed has not"]),
-        ("method=admm method.eig_tol=0", ["method.eig_tol: closed, relaxed, svd", "have eig_tol, admm has not"]),
+        ("method=admm method.eig_tol=0", ["method.eig_tol: closed, dan, deql, relaxed, svd", "have eig_tol"]),
         ("dataset.n_items=3", ["dataset.n_items", "synthetic have n_items, debian has not"]),
         ("tracking=x", ["tracking", "not a container"]),
         ("datasets=x", ["datasets: no such key (nearest: dataset"]),

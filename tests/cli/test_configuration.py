@@ -11,7 +11,7 @@ from edlae_sweeps.cli.compose import register, typed
 from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, schemas
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import TUNES, ReportSettings, Settings
+from edlae_sweeps.settings import TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings
 
 CONF = conf_dir()
 # Choices that are another data set with other values.
@@ -45,7 +45,8 @@ def test_choices_have_the_names_of_the_code_they_configure():
 def test_every_schema_in_conf_is_registered_and_the_other_way_round():
     registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
     names = {(f"schema/{group}", name) for group, registry in registries.items() for name in registry}
-    assert schemas(CONF) == {*names, *(("schema", name) for name in ("settings", "report", "tracking"))}
+    others = ("settings", "report", "recommend", "register", "tracking")
+    assert schemas(CONF) == {*names, *(("schema", name) for name in others)}
 
 
 @pytest.mark.parametrize("dataset", DATASET_NAMES)
@@ -88,6 +89,9 @@ def test_the_other_defaults_are_those_of_the_classes(monkeypatch, uri):
     monkeypatch.delenv("EDLAE_SWEEPS_DATA")
     assert settings().data_dir == Settings().data_dir
     assert typed(composed(config="report"), ReportSettings) == ReportSettings()
+    assert typed(composed(config="register"), RegisterSettings) == RegisterSettings()
+    recommend = typed(composed("similar=a", config="recommend"), RecommendSettings)
+    assert recommend == RecommendSettings(similar="a")
 
 
 def test_a_report_of_some_datasets():

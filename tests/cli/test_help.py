@@ -9,6 +9,7 @@ from edlae_sweeps.cli.help import answer_help, help_on, overview
 from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, groups, read_keys
 
 CONF = conf_dir()
+COMMANDS = ("report", "recommend", "register")
 HEAVY = ("hydra", "numpy", "scipy", "mlflow", "optuna", "matplotlib", "pyarrow", "rich")
 IMPORTED = f"""
 import runpy, sys
@@ -21,7 +22,7 @@ except SystemExit as stop:
 
 
 @pytest.mark.parametrize("argument", ["--help", "--version", "-h"])
-@pytest.mark.parametrize("module", ["edlae_sweeps", "edlae_sweeps.report"])
+@pytest.mark.parametrize("module", ["edlae_sweeps", *(f"edlae_sweeps.{name}" for name in COMMANDS)])
 def test_help_imports_nothing_heavy(module, argument):
     done = subprocess.run(
         [sys.executable, "-c", IMPORTED, module, argument], capture_output=True, text=True, check=True, timeout=60
@@ -95,13 +96,18 @@ def test_version(capsys):
     assert capsys.readouterr().out == "edlae_sweeps 0.1.0\n"
 
 
-def test_the_help_of_the_report_has_every_key(capsys):
-    assert answer_help("report", ["--help"]) == 0
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_has_every_key(capsys, command):
+    assert answer_help(command, ["--help"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("edlae_sweeps.report: ")
-    assert sorted(read_keys(CONF, CONF / "report.yaml")) == ["datasets", "tracking.dir", "tracking.uri"]
-    for name in ("datasets", "tracking.dir", "tracking.uri"):
+    assert text.startswith(f"edlae_sweeps.{command}: ")
+    keys = read_keys(CONF, CONF / f"{command}.yaml")
+    assert {"tracking.dir", "tracking.uri"} < keys.keys()
+    assert "report" in command or len(keys) > 6
+    for name, key in keys.items():
         assert f"\n  {name}" in text
+        assert "Example" in " ".join(key.text), name
+    assert text.index("tracking.uri") > text.index(f"\n  {next(name for name in keys if '.' not in name)} ")
 
 
 @pytest.mark.parametrize("topic", ["", "all"])

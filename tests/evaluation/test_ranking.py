@@ -11,7 +11,6 @@ from sklearn.metrics import ndcg_score
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, evaluate_nested, ranking
-from edlae_sweeps.evaluation.ranking import top_items
 from edlae_sweeps.models import LowRank
 from edlae_sweeps.resources import Resources, blas_threads, cores
 
@@ -81,16 +80,6 @@ def test_metrics_do_not_depend_on_the_order_of_users(seed, data):
     if held_out.targets.nnz:
         first, second = evaluate(Fixed(table), held_out).summary(), evaluate(Fixed(table), shuffled).summary()
         np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-12)
-
-
-@given(
-    seed=st.integers(0, 2**31), n=st.integers(1, 300), depth=st.integers(1, 120), levels=st.sampled_from([1, 4, 10**6])
-)
-def test_top_items_break_ties_by_the_lower_index(seed, n, depth, levels):
-    scores = np.random.default_rng(seed).integers(0, levels, (4, n)).astype(np.float32)
-    scores[0, : n // 2] = -np.inf
-    expected = [sorted(range(n), key=lambda item, row=row: (-row[item], item))[:depth] for row in scores]
-    assert top_items(scores, depth).tolist() == expected
 
 
 def test_summary_is_the_mean_and_its_standard_error():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlflow.artifacts import download_artifacts
 
+from edlae_sweeps import serving
 from edlae_sweeps.datasets import read_arrays
 from edlae_sweeps.models import LowRank, load_model
 
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, debian) -> Path:  # noqa: A
 def cells(folder: Path) -> dict:
     runs = all_runs(folder)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    return {run.info.run_name: run for run in runs if run.data.tags["kind"] == "cell"}
+    return {run.info.run_name.split()[0]: run for run in runs if run.data.tags["kind"] == "cell"}
 
 
 def arrays(run, name: str, folder: Path) -> dict[str, np.ndarray]:
@@ -85,19 +86,21 @@ def test_a_full_rank_of_another_method_is_tagged(folder):
 
 def test_a_kept_model_scores_as_it_was_measured(folder, debian):
     by_name = cells(folder)
-    low = arrays(by_name["zero_diag-k10"], "model.npz", folder)
-    assert low.keys() == {"U", "V", "items"}
-    assert np.array_equal(low["items"], debian.item_names)
-    path = next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/model.npz"))
-    model = load_model(path)
-    assert isinstance(model, LowRank)
-    scores = model.scores(debian.train)
-    expected = by_name["zero_diag-k10"].data.metrics["train/squared_error"]
-    assert np.sum((debian.train.toarray() - scores) ** 2) == pytest.approx(expected, rel=1e-4)
-    full = arrays(by_name["zero_diag-full"], "model.npz", folder)
-    assert full["B"].shape == (debian.n_items, debian.n_items)
-    assert "cmake" not in [item for item, _ in model.recommend(["cmake"], k=3)]
-    result = json.loads(next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/result.json")).read_text())
+    output = next((folder / "mlruns" / "hydra").rglob("zero_diag-k10/result.json")).parent
+    run = by_name["zero_diag-k10"]
+    for kept in (load_model(output), serving.load_model(run.info.run_id, client(folder).tracking_uri).model):
+        assert isinstance(kept, LowRank)
+        assert np.array_equal(kept.item_names, debian.item_names)
+        assert kept.item_counts.tolist() == debian.train.sum(axis=0).tolist()
+        scores = kept.scores(debian.train)
+        expected = run.data.metrics["train/squared_error"]
+        assert np.sum((debian.train.toarray() - scores) ** 2) == pytest.approx(expected, rel=1e-4)
+        assert "cmake" not in [item for item, _ in kept.recommend(["cmake"], k=3)]
+    full = load_model(output.parent / "zero_diag-full")
+    assert full.arrays()["B"].shape == (debian.n_items, debian.n_items)
+    result = json.loads((output / "result.json").read_text())
     assert len(result["history"]["train/objective"]) == 3
     assert (result["tags"]["ended"], result["tags"]["model"]) == ("epochs", "kept")
-    assert not any("model.npz" in file.path for file in client(folder).list_artifacts(by_name["admm-k100"].info.run_id))
+    # The model is an artifact of its own; the run has the rest.
+    assert [len(run.outputs.model_outputs) for run in (by_name["zero_diag-full"], by_name["admm-k100"])] == [1, 0]
+    assert not any("model" in file.path for file in client(folder).list_artifacts(run.info.run_id))

@@ -28,10 +28,11 @@ def evaluations(folder: Path) -> list[dict]:
 
 def cells(folder: Path) -> dict[str, tuple]:
     runs = [run for run in all_runs(folder) if run.data.tags["kind"] == "cell" and run.info.status == "FINISHED"]
-    assert not [name for name, count in Counter(run.info.run_name for run in runs).items() if count > 1]
+    names = [run.info.run_name.split()[0] for run in runs]
+    assert not [name for name, count in Counter(names).items() if count > 1]
     return {
-        run.info.run_name: (run.data.params["l2"], run.data.params["dropout"], run.data.metrics["test/ndcg_100"])
-        for run in runs
+        name: (run.data.params["l2"], run.data.params["dropout"], run.data.metrics["test/ndcg_100"])
+        for name, run in zip(names, runs, strict=True)
     }
 
 

@@ -15,7 +15,9 @@ from edlae_sweeps.settings import Settings
 
 FROZEN = load()
 TRAINED = {"deep", "denoising"}
-IDENTITY = ("run_key", "repeat")
+BEST = {"best/validation_ndcg_100", "best/test_ndcg_100", "best/test_ndcg_100_se"}
+# Tags that say nothing of the result.
+BOOKKEEPING = {"mlflow.user", "mlflow.source.git.commit", "mlflow.parentRunId", "mlflow.note.content"}
 
 
 def job_parameters() -> list:
@@ -48,6 +50,13 @@ def stored(folder: Path, kind: str) -> list:
     return list(client.search_runs([experiment], f"tags.kind = '{kind}'", order_by=["attributes.start_time ASC"]))
 
 
+def identity(name: str, tags: dict, params: dict) -> tuple:
+    """The key that matches a run with that of the first wave: names of cells and jobs have changed since."""
+    if tags["kind"] == "cell":
+        return tags["run_key"], tags.get("repeat")
+    return (name,) if tags["kind"] == "evaluation" else (params["method"], params["rank"], params["tune"])
+
+
 def test_its_cells_are_finished(tmp_path, job, monkeypatch):
     rebuild(tmp_path)
     before = len(stored(tmp_path, "cell"))
@@ -56,6 +65,8 @@ def test_its_cells_are_finished(tmp_path, job, monkeypatch):
     for name in FROZEN["jobs"].keys() - TRAINED:
         results = job(name, "skip_finished=true")
         assert all(result.metrics["test/ndcg_100"] > 0 for result in results)
+        # The summary shows the baseline that the first wave logged on each cell.
+        assert all(result.baseline["baseline/ndcg_100"] > 0 for result in results)
     assert len(stored(tmp_path, "cell")) == before
 
 
@@ -84,18 +95,27 @@ def test_its_search_continues(tmp_path, job, monkeypatch):
 def test_names_and_values_are_the_same(tmp_path, job, name):
     if name in TRAINED:
         pytest.importorskip("torch")
-    before = {(run["name"], *(run["tags"].get(tag) for tag in IDENTITY)): run for run in FROZEN["runs"]}
+    before = {identity(run["name"], run["tags"], run["params"]): run for run in FROZEN["runs"]}
     results = job(name)
     runs = [run for kind in ("cell", "job", "evaluation") for run in stored(tmp_path, kind)]
     assert len(runs) >= len(results)
     for run in runs:
-        frozen = before.get((run.info.run_name, *(run.data.tags.get(tag) for tag in IDENTITY)))
+        frozen = before.get(identity(run.info.run_name, run.data.tags, run.data.params))
         assert frozen is not None, run.info.run_name
-        metrics = {key: (value, step) for key, value, step in frozen["metrics"]}
-        assert run.data.metrics.keys() == metrics.keys()
+        metrics = {key: value for key, value, _ in frozen["metrics"]}
+        new_tags = BOOKKEEPING
+        if run.data.tags["kind"] == "job":
+            # The first wave logged the baseline on each cell, and nothing on the job.
+            cell = next(cell for cell in FROZEN["runs"] if cell["tags"].get("kind") == "cell")
+            metrics = {key: value for key, value, _ in cell["metrics"] if key.startswith("baseline/")}
+            assert run.data.metrics.keys() - metrics.keys() == BEST
+            new_tags = BOOKKEEPING | {tag for tag in run.data.tags if tag.startswith("best.")}
+        else:
+            if "mlflow.parentRunId" in run.data.tags:
+                metrics = {key: value for key, value in metrics.items() if not key.startswith("baseline/")}
+            assert run.data.metrics.keys() == metrics.keys()
         assert run.data.params == frozen["params"]
-        bookkeeping = {"mlflow.user", "mlflow.source.git.commit", "mlflow.parentRunId"}
-        assert run.data.tags.keys() - bookkeeping == frozen["tags"].keys() - bookkeeping
-        for key, (value, _) in metrics.items():
+        assert run.data.tags.keys() - new_tags == frozen["tags"].keys() - BOOKKEEPING
+        for key, value in metrics.items():
             if name not in TRAINED and key.startswith(("test/", "validation/", "train/", "baseline/", "diagonal/")):
                 assert run.data.metrics[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key

@@ -38,7 +38,8 @@ def job(tmp_path: Path, new_store) -> Callable[..., list[Result]]:
 def cells(folder: Path) -> dict:
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return {run.info.run_name: run for run in client.search_runs(experiments, "tags.kind = 'cell'")}
+    # The first word is the name of the result.
+    return {run.info.run_name.split()[0]: run for run in client.search_runs(experiments, "tags.kind = 'cell'")}
 
 
 @pytest.mark.parametrize(

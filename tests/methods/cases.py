@@ -5,7 +5,19 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods import Admm, AdmmPublished, Closed, Deep, Denoising, Relaxed, Svd, Unconstrained, ZeroDiag
+from edlae_sweeps.methods import (
+    Admm,
+    AdmmPublished,
+    Closed,
+    Dan,
+    Deep,
+    Denoising,
+    Deql,
+    Relaxed,
+    Svd,
+    Unconstrained,
+    ZeroDiag,
+)
 from edlae_sweeps.resources import GIB, Resources, cores
 
 # Memory for the quickest layout of every problem here. Threads only slow small matrices down.
@@ -25,6 +37,12 @@ LINEAR = {
     "zero_diag": [ZeroDiag(l2=5, epochs=5), ZeroDiag(l2=5, dropout=0.2, epochs=5)],
     "unconstrained": [Unconstrained(l2=5, dropout=0.2)],
     "relaxed": [Relaxed(l2=5, dropout=0.2, xi=0.3)],
+    "deql": [Deql(l2=5, dropout=0.2, rho=0.7)],
+    "dan": [
+        Dan(l2=5, dropout=0.2, alpha=0.3),
+        Dan(l2=5, dropout=0.2, member="ridge", alpha=0.3, cut="W"),
+        Dan(l2=5, dropout=0, member="relaxed", alpha=0, beta=0),
+    ],
     "svd": [Svd(), Svd(row_weights="inverse_activity")],
 }
 LINEAR_CASES = [method for methods in LINEAR.values() for method in methods]

@@ -205,7 +205,7 @@ from cases import PLENTY, deep, denoising
 from edlae_sweeps import resources as machine
 from edlae_sweeps.datasets import TrainingData
 import edlae_sweeps.methods.neural.gradient
-n, k = 5000, 300
+n, k = 5000, 150
 random = np.random.default_rng(0)
 X = csr_array((np.ones(60000, np.float32), (random.integers(0, 2000, 60000), random.integers(0, n, 60000))), (2000, n))
 gram = np.ones((n, n), np.float32)

@@ -9,7 +9,7 @@ from cases import PLENTY, topics
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.methods import Closed, Relaxed, Unconstrained
+from edlae_sweeps.methods import Closed, Dan, Deql, Relaxed, Unconstrained
 from edlae_sweeps.methods.closed.closed import column_max
 from edlae_sweeps.methods.closed.in_place import solve_in_place
 from edlae_sweeps.methods.closed.inverse import edlae_diagonal
@@ -22,6 +22,9 @@ MEMBERS = {
     "closed, column_max": Closed(l2=5, dropout=0.2, beta="column_max", eig_tol=1e-10),
     "unconstrained": Unconstrained(l2=5, dropout=0.2, eig_tol=1e-10),
     "relaxed": Relaxed(l2=5, dropout=0.2, xi=0.3, eig_tol=1e-10),
+    "deql": Deql(l2=5, dropout=0.2, rho=0.7, eig_tol=1e-10),
+    "dan": Dan(l2=5, dropout=0.2, alpha=0.3, beta=0, eig_tol=1e-10),
+    "dan, cut W": Dan(l2=5, dropout=0.2, alpha=0.3, beta=0, cut="W", eig_tol=1e-10),
     # Rounding would swallow C beside M if d is next to nothing beside G.
     "unconstrained, tiny d": Unconstrained(l2=1e-3, dropout=0, eig_tol=1e-10),
 }
@@ -88,20 +91,20 @@ def test_full_rank_of_weighted_data_with_a_guess_of_the_diagonal(layout):
     penalty = np.full(80, 5.0)
     G = (X.T @ X).astype("float32")
     if layout == "blocks":
-        _, full = solve_in_place(G, penalty, 10, edlae_diagonal, column_max, 1e-8, lean=False)
+        _, full, _ = solve_in_place(G, penalty, 10, edlae_diagonal, column_max, 1e-8, lean=False)
     else:
-        _, full = solve_low_rank(G, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
-    _, exact = solve_low_rank(X.T @ X, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
+        _, full, _ = solve_low_rank(G, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
+    _, exact, _ = solve_low_rank(X.T @ X, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
     assert np.abs(full.B - exact.B).max() < 5e-5
 
 
 @pytest.mark.parametrize("kind", ["Fortran", "read-only", "strided"])
 def test_g_may_be_any_array(kind, X):
     G, penalty = X.T @ X, np.full(N, 5.0)
-    reference, _ = solve_in_place(G.copy(), penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
+    reference, *_ = solve_in_place(G.copy(), penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
     given = {"Fortran": np.asfortranarray(G), "read-only": G.copy(), "strided": np.repeat(G, 2, axis=1)[:, ::2]}[kind]
     given.flags.writeable = kind != "read-only"
-    model, _ = solve_in_place(given, penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
+    model, *_ = solve_in_place(given, penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
     np.testing.assert_allclose(model.U @ model.V.T, reference.U @ reference.V.T, atol=1e-9)
     assert np.array_equal(given, G)
 

@@ -8,7 +8,7 @@ from cases import LINEAR, LINEAR_CASES, PLENTY, SHAPES, TRAINED, has_rank, topic
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, SolverError
-from edlae_sweeps.methods import METHODS, Admm, AdmmPublished, Closed, Relaxed, Svd, Unconstrained, ZeroDiag
+from edlae_sweeps.methods import METHODS, Admm, AdmmPublished, Closed, Dan, Deql, Relaxed, Svd, Unconstrained, ZeroDiag
 from edlae_sweeps.models import FullRank, LowRank
 
 
@@ -58,6 +58,9 @@ MEMORY_CASES = [
     ZeroDiag(epochs=2),
     Unconstrained(),
     Relaxed(),
+    Deql(),
+    Dan(),
+    Dan(cut="W", beta=0),
     Svd(),
     Svd(row_weights="inverse_activity"),
 ]

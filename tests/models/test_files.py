@@ -17,10 +17,11 @@ FOLD_IN = csr_array((np.random.default_rng(1).random((6, N)) < 0.4).astype(np.fl
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("names", [None, NAMES], ids=["without names", "with names"])
-def test_a_saved_model_loads_as_it_was(kind, dtype, names, tmp_path):
+@pytest.mark.parametrize("file", ["any name", "model.npz"])
+def test_a_saved_model_loads_as_it_was(kind, dtype, names, file, tmp_path):
     model = examples(dtype, names)[kind]
-    path = model.save(tmp_path / "new folder" / "any name")
-    assert path == tmp_path / "new folder" / "any name"
+    path = model.save(tmp_path / "new folder" / file)
+    assert path == tmp_path / "new folder" / file
     loaded = load_model(path)
     assert type(loaded) is type(model)
     assert repr(loaded) == repr(model)
@@ -41,18 +42,19 @@ def test_a_saved_model_loads_as_it_was(kind, dtype, names, tmp_path):
 
 def test_a_folder_stands_for_the_file_in_it(tmp_path):
     model = examples()["low rank"]
-    assert model.save(tmp_path) == tmp_path / "model.npz"
+    model.save(tmp_path / "model.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
     assert np.array_equal(load_model(tmp_path).U, model.U)
     assert np.array_equal(load_model(str(tmp_path)).U, model.U)
 
 
-def test_saving_replaces_the_file(tmp_path):
+@pytest.mark.parametrize("name", ["model", "model.npz"])
+def test_saving_replaces_the_model(name, tmp_path):
     models = examples()
-    models["low rank"].save(tmp_path)
-    models["network"].save(tmp_path)
-    assert repr(load_model(tmp_path)) == repr(models["network"])
-    assert [path.name for path in tmp_path.iterdir()] == ["model.npz"]
+    models["low rank"].save(tmp_path / name)
+    models["network"].save(tmp_path / name)
+    assert repr(load_model(tmp_path / name)) == repr(models["network"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_names_that_are_numbers_stay_numbers(tmp_path):
@@ -87,7 +89,7 @@ def refusal(path) -> str:
 
 
 def test_a_missing_path_is_refused(tmp_path):
-    assert "there is no such file; name a model.npz or the folder that holds it" in refusal(tmp_path / "nowhere")
+    assert "there is no such file; name a model.npz or the folder that holds a model" in refusal(tmp_path / "nowhere")
     assert "there is no such file" in refusal(tmp_path)
 
 

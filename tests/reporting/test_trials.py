@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 
 from edlae_sweeps.datasets import load, load_gram
 from edlae_sweeps.errors import MissingExtra
-from edlae_sweeps.models import load_model
 from edlae_sweeps.reporting import report
+from edlae_sweeps.serving import load_model
 from edlae_sweeps.tracking import Store
 
 DEEP = ("method=deep", "rank=[2,5]", "method.epochs=4", "method.batch=100")
@@ -95,7 +95,7 @@ def test_bounds_equal_the_svd_with_the_same_weights(client):
 def test_saved_network_reproduces_its_squared_error(client, store, data_dir):
     data = load(settings(store).dataset, data_dir)
     for cell in cells(client, "deep")[:2]:
-        model = load_model(client.download_artifacts(cell.info.run_id, "model.npz"))
+        model = load_model(cell.info.run_id, client.tracking_uri).model
         error = np.sum((data.train.toarray() - model.scores(data.train)) ** 2)
         assert error == pytest.approx(cell.data.metrics["train/squared_error"], rel=1e-10)
 

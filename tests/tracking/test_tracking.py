@@ -3,6 +3,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.tracking import DatasetRecord, Store, database_uri, redacted, runs
 
-RECORD = DatasetRecord("data", "d" * 64, "{}")
+RECORD = DatasetRecord("data", "d" * 64)
 
 
 def status_of(store: Store, run_id: str) -> str:
@@ -151,3 +152,26 @@ def test_values_by_epoch_come_before_the_final_one(tmp_path, new_store):
     assert [metric.step for metric in history] == list(range(1, 2002))
     assert [metric.value for metric in history] == [*epochs, 0.5]
     assert [metric.step for metric in client.get_metric_history(run.id, "other")] == [0]
+
+
+def test_a_run_with_files_is_finished_once_it_is_complete(tmp_path, new_store):
+    new_store(tmp_path)
+    store = Store(None, tmp_path)
+    experiment = store.experiment("data", RECORD, [])
+    (tmp_path / "page.html").write_text("page")
+    experiment.record("whole", {"kind": "report"}, {}, [("cells", 1.0, 0)], files=[tmp_path / "page.html"])
+    with pytest.raises(TrackingError, match="missing"):
+        experiment.record("half", {"kind": "report"}, {}, [("cells", 1.0, 0)], files=[tmp_path / "missing.html"])
+    statuses = {run.info.run_name: run.info.status for run in MlflowClient(store.uri).search_runs([experiment.id])}
+    assert statuses == {"whole": "FINISHED", "half": "FAILED"}
+
+
+def test_system_metrics_are_logged_while_a_run_is_open(tmp_path, new_store, monkeypatch):
+    new_store(tmp_path)
+    store = Store(None, tmp_path)
+    monkeypatch.setattr(runs, "_SAMPLING_SECONDS", 0.05)
+    with store.experiment("data", RECORD, []).run("name", {}, {}) as run, run.system_metrics():
+        time.sleep(0.5)
+    stored = MlflowClient(store.uri).get_run(run.id)
+    assert "system/system_memory_usage_megabytes" in stored.data.metrics
+    assert stored.info.status == "FINISHED"

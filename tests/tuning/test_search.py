@@ -177,7 +177,9 @@ def test_a_rank_that_fails_everywhere_leaves_the_others_their_results(job, tmp_p
     monkeypatch.setattr(Admm, "_fit", fragile)
     with pytest.raises(SolverError, match="rank 5: none of"):
         job("method=admm", "rank=[2,5]", "tune.n_trials=2", "method.epochs=2")
-    assert [run.info.run_name for run in runs(tmp_path / "a", "cell")] == ["admm-k2"]
+    assert [run.info.run_name for run in runs(tmp_path / "a", "cell")] == [
+        "admm-k2 λ=400 p=0.33 dtype=float64 epochs=2 tuned"
+    ]
 
 
 def test_a_grid_cut_short_gives_a_warning(job, caplog):

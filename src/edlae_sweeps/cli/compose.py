@@ -15,7 +15,7 @@ from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.options import Options
-from edlae_sweeps.settings import TUNES, ReportSettings, Settings, Tracking
+from edlae_sweeps.settings import TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings, Tracking
 
 T = TypeVar("T", bound=Options)
 
@@ -26,6 +26,8 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(group="schema", name="settings", node=schema(Settings))
     store.store(group="schema", name="report", node=schema(ReportSettings))
+    store.store(group="schema", name="recommend", node=schema(RecommendSettings))
+    store.store(group="schema", name="register", node=schema(RegisterSettings))
     store.store(group="schema", name="tracking", node=schema(Tracking))
     registries: dict[str, Mapping[str, type[Options]]] = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
     for group, registry in registries.items():

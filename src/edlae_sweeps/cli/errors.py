@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from edlae_sweeps.cli.keys import choice_keys, choices, groups, read_keys
+from edlae_sweeps.cli.keys import choice_keys, choices, configs, groups, read_keys
 from edlae_sweeps.cli.schema import choice_of
 from edlae_sweeps.errors import EdlaeSweepsError
 
@@ -69,7 +69,7 @@ def unknown_key(name: str, conf: Path, choice: str = "") -> str:
     if owners and choice:
         have = "has" if len(owners) == 1 else "have"
         return f"{name}: {', '.join(owners)} {have} {key}, {choice} has not; choose {group}={owners[0]} or another key"
-    keys = set(groups(conf)).union(*(read_keys(conf, conf / f"{config}.yaml") for config in ("config", "report")))
+    keys = set(groups(conf)).union(*(read_keys(conf, config) for config in configs(conf)))
     for other in [choice] if choice else _choices(conf, group):
         keys |= set(choice_keys(conf, group, other))
     return f"{name}: no such key{near(name, sorted(keys - {name}))}; --help all lists them"

@@ -7,7 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import edlae_sweeps
-from edlae_sweeps.cli.keys import Key, choice_keys, choices, conf_dir, default_choice, groups, purpose, read_keys
+from edlae_sweeps.cli.keys import (
+    Key,
+    choice_keys,
+    choices,
+    conf_dir,
+    configs,
+    default_choice,
+    groups,
+    purpose,
+    read_keys,
+)
 from edlae_sweeps.cli.output import print_error, print_text, replace_unprintable
 
 _USAGE = """\
@@ -25,12 +35,31 @@ More: --help method=admm or any other choice lists its keys; --help rank explain
       --cfg job prints the configuration; --hydra-help lists Hydra's own options, such as -m.
 Tab completion: eval "$(edlae-sweeps -sc install=bash)"\
 """
-_REPORT_USAGE = """\
+# The usage of the other commands, by their configuration.
+_COMMANDS = {
+    "report": """\
 edlae_sweeps.report: figures, tables and a page from the runs in MLflow.
 
 Usage: edlae-sweeps-report [key=value ...]         (or python -m edlae_sweeps.report)
   edlae-sweeps-report 'datasets=[debian]'          Figure 1, Table 1 and a page
-"""
+""",
+    "recommend": """\
+edlae_sweeps.recommend: recommendations by name from a saved or registered model.
+
+Usage: edlae-sweeps-recommend key=value ...                     (or python -m edlae_sweeps.recommend)
+  edlae-sweeps-recommend 'items=[cmake,debhelper]' k=5          for a basket, by the champion
+  edlae-sweeps-recommend model=models:/debian@champion user=0ad explain=true
+  edlae-sweeps-recommend similar=cmake                          items for the same users
+  edlae-sweeps-recommend input=baskets.csv output=recommendations.parquet
+""",
+    "register": """\
+edlae_sweeps.register: the best cell of a data set becomes a version of its registered model.
+
+Usage: edlae-sweeps-register [key=value ...]                    (or python -m edlae_sweeps.register)
+  edlae-sweeps-register 'datasets=[debian]'                     champion if it beats the present one
+  edlae-sweeps-register 'datasets=[debian]' refit=all           fitted on all users
+""",
+}
 # Groups whose choices the first screen explains, and the keys that it names.
 _EXPLAINED = ("method", "dataset")
 _COMMON = ("rank", "method.l2", "method.dropout", "tune.n_trials", "save_model", "dry_run")
@@ -39,7 +68,7 @@ _COMMON = ("rank", "method.l2", "method.dropout", "tune.n_trials", "save_model",
 def answer_help(config: str, arguments: Sequence[str]) -> int | None:
     """Answer --help and --version; returns the exit status, or None if the arguments ask for neither.
 
-    `config` is the configuration of the command: config or report.
+    `config` is the configuration of the command: config, report, recommend or register.
     """
     replace_unprintable()
     if "--version" in arguments:
@@ -54,7 +83,7 @@ def answer_help(config: str, arguments: Sequence[str]) -> int | None:
         if not pages[-1]:
             print_error(f"error: --help {topic}: no such choice or key; --help all lists them")
             return 2
-    print_text("\n\n".join(pages) or (_report(conf) if config == "report" else overview(conf)))
+    print_text("\n\n".join(pages) or (_command(conf, config) if config in _COMMANDS else overview(conf)))
     return 0
 
 
@@ -86,8 +115,10 @@ def help_on(conf: Path, topic: str) -> str:
     return "\n\n".join(_entry(key, owners) for key, owners in _owners(conf, name).items())
 
 
-def _report(conf: Path) -> str:
-    return f"{_REPORT_USAGE}\n{_entries(read_keys(conf, conf / 'report.yaml').values())}"
+def _command(conf: Path, config: str) -> str:
+    # Its own keys, then those that every command has.
+    keys = sorted(read_keys(conf, conf / f"{config}.yaml").values(), key=lambda key: "." in key.name)
+    return f"{_COMMANDS[config]}\n{_entries(keys)}"
 
 
 def _choice(conf: Path, group: str, choice: str) -> str:
@@ -113,7 +144,7 @@ def _title(conf: Path, group: str) -> str:
 def _owners(conf: Path, name: str) -> dict[Key, list[str]]:
     """The keys with that name, or below it, each with the choices that have it as it is."""
     owners: dict[Key, list[str]] = {}
-    sources = [("", read_keys(conf, conf / f"{config}.yaml")) for config in ("config", "report")]
+    sources = [("", read_keys(conf, config)) for config in configs(conf)]
     group = name.partition(".")[0]
     if group in groups(conf):
         sources += [(choice, choice_keys(conf, group, choice)) for choice in choices(conf, group)]

@@ -41,6 +41,11 @@ def conf_dir() -> Path:
     return installed if installed.is_dir() else package_dir().parents[1] / "conf"
 
 
+def configs(conf: Path) -> list[Path]:
+    """The configuration of each command: config.yaml of a job, report.yaml and others."""
+    return sorted(conf.glob("[!_]*.yaml"))
+
+
 def groups(conf: Path) -> list[str]:
     """The config groups, such as dataset, method and tune."""
     return sorted(path.name for path in conf.iterdir() if path.is_dir())

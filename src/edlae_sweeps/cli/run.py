@@ -1,5 +1,7 @@
 """`python -m edlae_sweeps`: compose → typed settings → run, for one job or a multirun."""
 
+import dataclasses
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -49,8 +51,9 @@ class Jobs:
             register_resolvers()
             with stop_signals():
                 finished = _run(config)
-            if finished[1]:
-                _print_summary([finished])
+                if finished[1]:
+                    _print_summary([finished])
+                    _register(*finished)
 
     def end(self, error: str = "", status: int = 0) -> NoReturn:
         """Show the finished jobs, then what went wrong, and exit."""
@@ -65,11 +68,11 @@ class Jobs:
     def _run_here(self, config: DictConfig) -> None:
         try:
             finished = _run(config)
+            if finished[1]:
+                self._finished.append(finished)
+                _register(*finished)
         except EdlaeSweepsError as error:
             self._fail(str(error), config)
-            return
-        if finished[1]:
-            self._finished.append(finished)
 
     def _fail(self, error: str, config: DictConfig) -> None:
         """End a single run. In a multirun go on: raised further, the error would end the other jobs too."""
@@ -87,16 +90,32 @@ def _run(config: DictConfig) -> "tuple[Settings, Sequence[Result]]":
     """The settings and the results of one job."""
     hydra_config = HydraConfig.get()
     settings = typed(config, Settings)
+    if settings.register:
+        settings = dataclasses.replace(settings, save_model=True)
     # They import MLflow and SciPy's statistics, which take seconds: not before the settings are known to be good.
     from edlae_sweeps.jobs import run_job
     from edlae_sweeps.tracking import redacted
 
     overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
     # A tracking URI may contain a password.
-    texts = {"config.yaml": OmegaConf.to_yaml(config, resolve=True), "overrides.yaml": overrides}
+    command = shlex.join(["python", "-m", "edlae_sweeps", *hydra_config.overrides.task])
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+        "overrides.yaml": overrides,
+        "command.txt": command,
+    }
     composed = {name: redacted(text) for name, text in texts.items()}
     multirun = hydra_config.mode is RunMode.MULTIRUN
     return settings, run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun)
+
+
+def _register(settings: Settings, results: "Sequence[Result]") -> None:
+    """Register the best result of a job if it asks for that."""
+    if settings.register:
+        # It imports MLflow.
+        from edlae_sweeps.cli.register import register_results
+
+        register_results(settings, results)
 
 
 def _print_summary(jobs: "Sequence[tuple[Settings, Sequence[Result]]]") -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edlae_sweeps.console import print_line, print_table
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.jobs import Result
 from edlae_sweeps.settings import Settings
-from edlae_sweeps.tracking import database_uri, redacted
+from edlae_sweeps.tracking import Store, database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
 
@@ -19,23 +20,34 @@ def print_summary(jobs: Sequence[tuple[Settings, Sequence[Result]]]) -> None:
     """
     for label in dict.fromkeys(settings.dataset.label for settings, _ in jobs):
         results = [result for settings, results in jobs if settings.dataset.label == label for result in results]
-        metrics = results[0].metrics
-        baseline = [
-            "popularity", "", "", "", _with_error(metrics, "baseline/ndcg_100"),
-            f"{metrics['baseline/recall_20']:.4f}", f"{metrics['baseline/recall_50']:.4f}", "", "",
-        ]  # fmt: skip
-        print_table(f"{label}, test users", _HEADER, [baseline, *map(_row, results)])
+        print_table(f"{label}, test users", _HEADER, [*_baseline(results), *map(_row, results)])
         if any(result.shared for result in results):
             print_line("* the ranks of the job share the factorisation")
-    for line in dict.fromkeys(_browse(settings) for settings, _ in jobs):
+    for line in dict.fromkeys(line for settings, _ in jobs for line in _browse(settings)):
         print_line(line)
 
 
-def _browse(settings: Settings) -> str:
+def _browse(settings: Settings) -> list[str]:
+    """How to open the cells in MLflow's pages: the command that serves a database, and the link."""
     uri = settings.tracking.uri or database_uri(Path(settings.tracking.dir))
+    try:
+        page = Store(settings.tracking.uri, Path(settings.tracking.dir)).page(settings.dataset.label)
+    except TrackingError:
+        # The results are logged; only the link is missing.
+        page = None
     if uri.startswith(("http://", "https://")):
-        return f"browse: {redacted(uri)}"
-    return f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
+        return [f"browse: {page or redacted(uri)}"]
+    command = f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
+    return [command, *([f"        {page}"] if page else [])]
+
+
+def _baseline(results: Sequence[Result]) -> list[list[str]]:
+    """The row of the popularity baseline, if any of the jobs has it."""
+    metrics = next((result.baseline for result in results if result.baseline), None)
+    if metrics is None:
+        return []
+    recalls = [f"{metrics[f'baseline/recall_{k}']:.4f}" for k in (20, 50)]
+    return [["popularity", "", "", "", _with_error(metrics, "baseline/ndcg_100"), *recalls, "", ""]]
 
 
 def _row(result: Result) -> list[str]:

@@ -166,6 +166,10 @@ class DatasetSettings(Options, ABC):
         """The data set's name in results; also the name of its MLflow experiment."""
 
     @abstractmethod
+    def source(self, data_dir: Path) -> str:
+        """URL or path of the interactions; empty if a program makes them."""
+
+    @abstractmethod
     def content_digest(self, data_dir: Path) -> str:
         """A digest of the source: if it changes, the data set is prepared again."""
 

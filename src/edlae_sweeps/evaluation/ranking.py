@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
+from edlae_sweeps.linalg import top_items
 from edlae_sweeps.models import Model
 from edlae_sweeps.resources import Resources
 
@@ -162,21 +163,3 @@ def _metrics_of(scores: NDArray[Any], targets: csr_array) -> NDArray[np.float64]
     hits = np.take_along_axis(targets.toarray().astype(bool), top, axis=1)
     wanted = np.diff(targets.indptr)
     return np.stack([ndcg(hits, wanted), recall(hits, wanted, 20), recall(hits, wanted, 50)])
-
-
-def top_items(scores: NDArray[Any], depth: int) -> NDArray[np.int64]:
-    """The `depth` best items of each row of (users, n), best first; ties go to the lower item index.
-
-    One partition finds the lowest score that counts, one comparison the items: about two passes over the scores.
-    """
-    n = scores.shape[1]
-    depth = min(depth, n)
-    last = np.partition(scores, n - depth, axis=1)[:, n - depth, None]
-    chosen = scores >= last
-    surplus = np.count_nonzero(chosen, axis=1) - depth
-    for row in np.flatnonzero(surplus):
-        tied = np.flatnonzero(scores[row] == last[row])
-        chosen[row, tied[-surplus[row] :]] = False
-    items = np.nonzero(chosen)[1].reshape(-1, depth)
-    order = np.argsort(-np.take_along_axis(scores, items, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(items, order, axis=1)

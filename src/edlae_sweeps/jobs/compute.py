@@ -3,9 +3,10 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.errors import DataError, TrackingError
 from edlae_sweeps.evaluation import Popularity, evaluate
 from edlae_sweeps.jobs.files import search_tags, write_result, write_search
-from edlae_sweeps.jobs.measure import Inputs, Shared, fit_rank, measure, prepare, warm_up
+from edlae_sweeps.jobs.kept import keep_model, log_kept_model
+from edlae_sweeps.jobs.measure import Inputs, Shared, fit_rank, measure, named, prepare, warm_up
+from edlae_sweeps.jobs.notes import cell_note, cell_run_name, job_run_name
+from edlae_sweeps.jobs.parent import log_job
 from edlae_sweeps.jobs.result import Result, cell_name, cell_params, cell_tags
 from edlae_sweeps.methods import Method, Rank, largest_rank
 from edlae_sweeps.resources import Resources
@@ -29,7 +33,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """A job whose settings have been checked against its data and the machine; `ranks` are still to be done."""
+    """A job whose settings have been checked against its data and the machine; `ranks` are still to be done.
+
+    `command` is what the user typed, for the notes; it may be empty.
+    """
 
     settings: Settings
     data: Prepared
@@ -38,6 +45,7 @@ class Job:
     ranks: tuple[Rank, ...]
     output: Path
     experiment: Experiment
+    command: str
 
     @property
     def tune(self) -> Optuna | None:
@@ -49,15 +57,24 @@ class Job:
         """Whether the cells are nested runs below the run of the job, rather than its only run."""
         return self.tune is not None or len(self.ranks) > 1
 
-    def run(self) -> AbstractContextManager[Run]:
+    def folder(self, name: str) -> Path:
+        """The output folder of a cell: that of the job, or below it."""
+        return self.output / name if self.parent else self.output
+
+    @contextmanager
+    def run(self) -> Iterator[Run]:
         """The run that stands for the whole job: the only cell, or the parent of the cells."""
+        with self._run() as run, run.system_metrics() if self.settings.tracking.system_metrics else nullcontext():
+            yield run
+
+    def _run(self) -> AbstractContextManager[Run]:
         settings = self.settings
         if not self.parent:
             return self.cell_run(settings.method, self.ranks[0], False, None)
         shown = f"[{','.join(map(str, self.ranks))}]" if len(self.ranks) > 1 else self.ranks[0]
-        name = f"{settings.method.name}-{'tune' if self.tune else f'{len(self.ranks)}-ranks'}"
         tags = {"kind": "job", **origin_tags(self.data.digest)}
-        return self.experiment.run(name, tags, cell_params(settings, settings.method, shown))
+        params = cell_params(settings, settings.method, shown)
+        return self.experiment.run(job_run_name(settings, self.ranks), tags, params)
 
     def cell_run(
         self, method: Method[Any], rank: Rank, shared: bool, parent: Run | None
@@ -65,7 +82,7 @@ class Job:
         """The run of one rank."""
         tags = cell_tags(self.settings, self.data, rank, shared)
         params = cell_params(self.settings, method, rank)
-        return self.experiment.run(cell_name(self.settings, rank), tags, params, parent)
+        return self.experiment.run(cell_run_name(self.settings, method, rank), tags, params, parent)
 
 
 def compute(job: Job) -> list[Result]:
@@ -111,7 +128,7 @@ def _inputs(job: Job) -> Inputs:
     with stage("popularity baseline") as advance:
         popularity = Popularity(np.diagonal(gram).copy())
         baseline = evaluate(popularity, job.data.test, advance, job.resources).summary()
-    return Inputs(job.data, job.training, job.resources, baseline, gram_seconds)
+    return Inputs(job.data, job.training, job.resources, named("baseline", baseline), gram_seconds)
 
 
 def _finish_ranks(
@@ -126,27 +143,42 @@ def _finish_ranks(
     If the tracking store goes away, the remaining ranks are still measured and written.
     """
     results: dict[Rank, Result] = {}
-    unreachable: TrackingError | None = None
+    unreachable = _failure(partial(run.log, metrics=inputs.baseline)) if job.parent else None
     for method, ranks in groups:
         low = largest_rank(ranks)
         with stage(f"factorise {method.name}{f' to rank {low}' if low else ''}"):
             shared = prepare(method, inputs, ranks)
         for rank in ranks:
             results[rank], files = _finish_rank(job, inputs, shared, rank, search)
-            if unreachable:
-                continue
-            try:
-                cell = job.cell_run(method, rank, shared.shared, run) if job.parent else nullcontext(run)
-                with cell as tracked:
-                    result = results[rank]
-                    tracked.log(metrics=result.metrics, tags=result.tags, files=files, history=result.history)
-            except TrackingError as error:
-                unreachable = error
+            unreachable = unreachable or _failure(partial(_log_cell, job, shared, rank, results[rank], files, run))
         # Free it before the next one: each is as large as the Gram matrix.
         del shared
+    finished = [results[rank] for rank in job.ranks]
+    if job.parent and finished:
+        log = partial(log_job, job.settings, finished, job.output, job.command, run)
+        unreachable = unreachable or _failure(log)
     if unreachable:
         raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
-    return [results[rank] for rank in job.ranks]
+    return finished
+
+
+def _log_cell(job: Job, shared: Shared, rank: Rank, result: Result, files: Iterable[Path], run: Run) -> None:
+    """Log a result: in `run`, or below it if that is a job's."""
+    cell = job.cell_run(shared.method, rank, shared.shared, run) if job.parent else nullcontext(run)
+    note = cell_note(job.settings, result, job.command)
+    with cell as tracked:
+        tracked.log(metrics=result.metrics, tags=result.tags, files=files, history=result.history, note=note)
+        if result.tags.get("model") == "kept":
+            log_kept_model(job.experiment, tracked, result, job.folder(result.name))
+
+
+def _failure(log: Callable[[], None]) -> TrackingError | None:
+    """The error of the store that `log` met, if any."""
+    try:
+        log()
+    except TrackingError as error:
+        return error
+    return None
 
 
 def _finish_rank(
@@ -159,21 +191,22 @@ def _finish_rank(
         fitted = fit_rank(shared, rank, inputs, advance, validation)
     with stage(f"evaluate {name}") as advance:
         measured = measure(shared, fitted, inputs, advance)
-    folder = job.output / name if job.parent else job.output
+    folder = job.folder(name)
     folder.mkdir(exist_ok=True)
     files, failure = [], None
-    metrics, tags = measured.metrics, {**cell_tags(settings, job.data, rank, shared.shared), **measured.tags}
+    metrics = {**measured.metrics, **({} if job.parent else inputs.baseline)}
+    tags = {**cell_tags(settings, job.data, rank, shared.shared), **measured.tags}
     if search is not None:
         metrics["tune/evaluations"] = float(len(search.table(rank)))
         tags |= search_tags(search, rank)
         files += write_search(search, rank, folder)
     if settings.save_model:
         try:
-            files.append(fitted.model.save(folder))
+            keep_model(fitted.model, job.data, folder)
             tags["model"] = "kept"
         except DataError as error:
             failure = error
-    result = Result(name, cell_params(settings, shared.method, rank), metrics, tags, measured.history)
+    result = Result(name, cell_params(settings, shared.method, rank), metrics, tags, measured.history, inputs.baseline)
     files += write_result(result, measured.test, fitted.model, folder)
     if failure is not None:
         # The disk was too full for the model; the result without it is safe now.

@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from edlae_sweeps.datasets import TrainingData
+from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
+from edlae_sweeps.serving import UserHistory
 from edlae_sweeps.settings import Settings
 
 
@@ -33,12 +34,20 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData,
 
 
 def check_disk(
-    settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources, folder: Path
+    settings: Settings,
+    ranks: Sequence[Rank],
+    data: Prepared,
+    training: TrainingData,
+    resources: Resources,
+    folder: Path,
 ) -> None:
-    """Raise ConfigError if the models of all ranks, in `folder` and as artifacts, would not fit onto its disk."""
-    models = settings.method.estimate(data, ranks, resources).model_bytes
-    names = 0 if data.item_names is None else data.item_names.nbytes
-    needed = 2 * (models + len(ranks) * names)
+    """Raise ConfigError if the models of all ranks, in `folder` and as artifacts, would not fit onto its disk.
+
+    Each is kept with the names and counts of the items, and with the history of the users.
+    """
+    models = settings.method.estimate(training, ranks, resources).model_bytes
+    beside = data.item_names.nbytes + training.item_counts.nbytes + UserHistory.of(data).bytes
+    needed = 2 * (models + len(ranks) * beside)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(

@@ -17,7 +17,7 @@ from edlae_sweeps.resources import Resources
 
 @dataclass(frozen=True)
 class Inputs:
-    """What every fit of a job uses: data, resources, baseline metrics, and the seconds that G took."""
+    """What every fit of a job uses: data, resources, the metrics baseline/*, and the seconds that G took."""
 
     data: Prepared
     training: TrainingData
@@ -94,12 +94,11 @@ def measure(shared: Shared, fitted: Fitted, inputs: Inputs, advance: Advance | N
     test = evaluate(model, data.test, advance, inputs.resources)
     evaluate_seconds = time.perf_counter() - start
     metrics = {
-        **_named("test", test.summary()),
-        **_named("validation", validation.summary()),
-        **_named("baseline", inputs.baseline),
+        **named("test", test.summary()),
+        **named("validation", validation.summary()),
         "test/users": float(len(test.users)),
         "validation/users": float(len(validation.users)),
-        **_named("train", shared.state.training_metrics(model)),
+        **named("train", shared.state.training_metrics(model)),
         **(record.metrics() if record else {}),
         **_weights(shared, model, inputs),
         "time/gram_seconds": inputs.gram_seconds,
@@ -118,8 +117,9 @@ def measure(shared: Shared, fitted: Fitted, inputs: Inputs, advance: Advance | N
 def _weights(shared: Shared, model: Model, inputs: Inputs) -> dict[str, float]:
     """The learned diagonal, and for a method that approximates EDLAE how near it came (Eqs. 11, 14)."""
     groups = weight_metrics(inputs.training.gram, shared.state.penalty, model, shared.state.edlae)
-    return {name: value for group, values in groups.items() for name, value in _named(group, values).items()}
+    return {name: value for group, values in groups.items() for name, value in named(group, values).items()}
 
 
-def _named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+def named(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    """The values under their names in a run: prefix/name."""
     return {f"{prefix}/{name}": value for name, value in values.items()}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,9 @@ from edlae_sweeps.tracking import StoredRun, origin_tags
 class Result:
     """The result of one (method, rank), complete and immutable: result.json and the MLflow run have the same content.
 
-    `history` holds the values by epoch, from 1, of an iterative method's metrics.
+    `name` is that of the output folder; the run's name says more. `history` holds the values by epoch, from 1, of an
+    iterative method's metrics. `baseline` holds the metrics of the popularity baseline, baseline/*, if they are known:
+    they belong to the job, and are among `metrics` only where the cell is the whole job.
     """
 
     name: str
@@ -24,14 +26,15 @@ class Result:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     history: Mapping[str, Sequence[float]]
+    baseline: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for field in fields(self)[1:]:
-            object.__setattr__(self, field.name, MappingProxyType(dict(getattr(self, field.name))))
+        for part in fields(self)[1:]:
+            object.__setattr__(self, part.name, MappingProxyType(dict(getattr(self, part.name))))
 
     def json(self) -> str:
         """The text of result.json."""
-        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "baseline"}
         return json.dumps({k: dict(v) if isinstance(v, Mapping) else v for k, v in content.items()}, indent=2)
 
     @property
@@ -72,7 +75,10 @@ def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> d
     }
 
 
-def stored_result(run: StoredRun) -> Result:
-    """A result as the store has it."""
+def stored_result(name: str, run: StoredRun, parent: StoredRun | None) -> Result:
+    """A result as the store has it; `parent` is the run of its job, which has the baseline."""
     numbers = {name: float(run.params[name]) for name in ("l2", "dropout") if name in run.params}
-    return Result(run.name, {**run.params, **numbers}, run.metrics, run.tags, {})
+    # The first wave logged the baseline on each cell.
+    metrics = {**(parent.metrics if parent else {}), **run.metrics}
+    baseline = {name: value for name, value in metrics.items() if name.startswith("baseline/")}
+    return Result(name, {**run.params, **numbers}, run.metrics, run.tags, {}, baseline)

@@ -15,13 +15,15 @@ from edlae_sweeps.jobs.compute import Job, compute
 from edlae_sweeps.jobs.files import write_context
 from edlae_sweeps.jobs.limits import check_disk, check_memory
 from edlae_sweeps.jobs.plan import print_plan
-from edlae_sweeps.jobs.result import Result, stored_result
+from edlae_sweeps.jobs.result import Result, cell_name, stored_result
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.resources import GIB, Resources
 from edlae_sweeps.settings import Settings, check_against_data, run_key
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tuning import Search
 
+# The file among `composed` that holds the command line.
+COMMAND = "command.txt"
 _log = logging.getLogger(__name__)
 
 
@@ -49,7 +51,7 @@ def _run(
     check_against_data(ranks, data)
     check_memory(settings, ranks, training, resources)
     if settings.save_model:
-        check_disk(settings, ranks, training, resources, output)
+        check_disk(settings, ranks, data, training, resources, output)
     summary = summarize(data)
     _log_summary(summary)
     context = write_context(output, {**composed, "dataset.json": json.dumps(summary, indent=2)})
@@ -57,9 +59,8 @@ def _run(
         # A dry run creates nothing, not even the experiment.
         print_plan(settings, data, training, resources, {}, None)
         return []
-    record = DatasetRecord(settings.dataset.label, data.digest, json.dumps(summary))
-    experiment = store.experiment(settings.dataset.label, record, context)
-    job = Job(settings, data, training, resources, ranks, output, experiment)
+    experiment = store.experiment(settings.dataset.label, dataset_record(settings, data, summary), context)
+    job = Job(settings, data, training, resources, ranks, output, experiment, composed.get(COMMAND, "").strip())
     skip = settings.skip_finished if settings.skip_finished is not None else job.tune is not None or multirun
     done = _finished(job) if skip or settings.dry_run else {}
     if settings.dry_run:
@@ -68,6 +69,7 @@ def _run(
         return []
     job = dataclasses.replace(job, ranks=tuple(rank for rank in ranks if rank not in done))
     if job.ranks:
+        experiment.describe()
         done |= dict(zip(job.ranks, compute(job), strict=True))
     return [done[rank] for rank in ranks]
 
@@ -95,11 +97,27 @@ def _finished(job: Job) -> dict[Rank, Result]:
         runs = [run for run in runs if run.tags.get("search") != "cut"]
         runs = [run for run in runs if not settings.save_model or run.tags.get("model") == "kept"]
         if runs:
-            finished[rank] = stored_result(runs[-1])
-            _log.info(
-                "%s is finished already: test nDCG@100 %.4f", runs[-1].name, finished[rank].metrics["test/ndcg_100"]
-            )
+            parent = runs[-1].tags.get("mlflow.parentRunId")
+            job_run = job.experiment.get(parent) if parent else None
+            result = finished[rank] = stored_result(cell_name(settings, rank), runs[-1], job_run)
+            _log.info("%s is finished already: test nDCG@100 %.4f", result.name, result.metrics["test/ndcg_100"])
     return finished
+
+
+def dataset_record(settings: Settings, data: Prepared, summary: Mapping[str, Any]) -> DatasetRecord:
+    """The record of the data: where they come from, their columns, and counts; MLflow's pages show num_rows first."""
+    counts = ("users", "items", "training_users", "heldout_users", "training_events")
+    profile = {
+        "num_rows": summary["events"],
+        **{name: summary[name] for name in counts},
+        "density": float(f"{summary['density']:.3g}"),
+    }
+    columns = {
+        name: "string" if names.dtype.kind in "OSU" else "long"
+        for name, names in (("user", data.user_names), ("item", data.item_names))
+    }
+    source = settings.dataset.source(Path(settings.data_dir).expanduser().absolute())
+    return DatasetRecord(settings.dataset.label, data.digest, profile, source, columns)
 
 
 def _log_summary(summary: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from edlae_sweeps.linalg.spd import (
     upper_blocks,
     upper_product,
 )
+from edlae_sweeps.linalg.topk import top_items
 
 __all__ = [
     "Eigenpairs",
@@ -30,6 +31,7 @@ __all__ = [
     "mirror_upper",
     "set_above",
     "solve_spd",
+    "top_items",
     "upper_blocks",
     "upper_product",
     "uses_blocks",

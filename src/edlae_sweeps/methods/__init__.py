@@ -12,7 +12,7 @@ from edlae_sweeps.methods.base import (
     largest_rank,
     low_ranks,
 )
-from edlae_sweeps.methods.closed import Closed, Relaxed, Unconstrained
+from edlae_sweeps.methods.closed import Closed, Dan, Deql, Relaxed, Unconstrained
 from edlae_sweeps.methods.iterative import Admm, AdmmPublished, ZeroDiag
 from edlae_sweeps.methods.neural import Deep, Denoising
 from edlae_sweeps.methods.svd import Svd
@@ -20,7 +20,7 @@ from edlae_sweeps.methods.svd import Svd
 # The registry: the name in `method=NAME` → its options and algorithm, in the order of a report.
 METHODS: dict[str, type[Method[Any]]] = {
     method.name: method
-    for method in (Admm, Closed, ZeroDiag, Unconstrained, Relaxed, Denoising, Svd, Deep, AdmmPublished)
+    for method in (Admm, Closed, ZeroDiag, Unconstrained, Relaxed, Deql, Dan, Denoising, Svd, Deep, AdmmPublished)
 }
 # The method that a report compares the others with, and the published one whose place it takes.
 REFERENCE = Closed.name
@@ -33,8 +33,10 @@ __all__ = [
     "Admm",
     "AdmmPublished",
     "Closed",
+    "Dan",
     "Deep",
     "Denoising",
+    "Deql",
     "Estimate",
     "Look",
     "Method",

@@ -152,7 +152,8 @@ class Method(Options, ABC, Generic[S]):
                 f"rank={rank}: this state was prepared for ranks up to {state.max_rank}; prepare with max_rank={rank}"
             )
         with state.resources.limit_threads():
-            return self._fit(state, rank, advance, observe).named(state.data.item_names)
+            model = self._fit(state, rank, advance, observe)
+        return model.described(state.data.item_names, state.data.item_counts)
 
     def fit_ranks(
         self,

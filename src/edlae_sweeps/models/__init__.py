@@ -1,7 +1,8 @@
 """Models: what remains of a fit, and scores, recommends, saves and loads without the rest."""
 
 from edlae_sweeps.models.base import Model, Recommendation
-from edlae_sweeps.models.files import load_model
+from edlae_sweeps.models.files import load_model, model_place
+from edlae_sweeps.models.folder import read_array, write_array
 from edlae_sweeps.models.full_rank import FullRank
 from edlae_sweeps.models.low_rank import LowRank
 from edlae_sweeps.models.network import Activation, Encoder, Layer, Network
@@ -24,4 +25,7 @@ __all__ = [
     "TrainingFit",
     "Trials",
     "load_model",
+    "model_place",
+    "read_array",
+    "write_array",
 ]

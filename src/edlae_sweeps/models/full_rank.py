@@ -17,7 +17,8 @@ from edlae_sweeps.models.objective import full_rank_fit, row_sums
 class FullRank(Model):
     """Scores X B, where B (n, n) solves A B = A − dMat(d), A = G + Λ, as every full-rank member of the family does.
 
-    d (n,) is NaN in a model from an older file, which has no d: it scores, but `training_metrics` refuses.
+    d (n,) is NaN where there is none: B solves another equation (`deql`, `dan`), or comes from an older file. Then it
+    scores, but `training_metrics` refuses; the state of `deql` and `dan` has theirs.
     """
 
     B: NDArray[Any]
@@ -32,7 +33,9 @@ class FullRank(Model):
         return self.B.dtype
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
-        scores: NDArray[Any] = fold_in @ self.B
+        """Reads only the rows of B of items in `fold_in`: B may be mapped from a file and larger than memory."""
+        # With another type, the product would first convert the whole of B.
+        scores: NDArray[Any] = fold_in.astype(self.dtype, copy=False) @ self.B
         return scores
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -42,10 +45,18 @@ class FullRank(Model):
         """From BᵀB."""
         return self.B.T @ self.B[:, column], row_sums(self.B.T, self.B.T)
 
+    def contributions(self, basket: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
+        """B_ij."""
+        entries: NDArray[Any] = self.B[np.ix_(basket, items)]
+        return entries
+
     def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
         """O(n²), from A B = A − dMat(d)."""
         if np.isnan(self.d).any():
-            raise DataError("the file of this model has no d, which its training error is computed from: fit it again")
+            raise DataError(
+                "this model has no d, which its training error is computed from: fit it again, and take "
+                "training_metrics from the state"
+            )
         return vars(full_rank_fit(gram, penalty, self.B, self.d))
 
     def _shape(self) -> list[str]:

@@ -52,6 +52,11 @@ class LowRank(Model):
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]]:
         return self.U, self.V
 
+    def contributions(self, basket: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
+        """U_i · V_j."""
+        products: NDArray[Any] = self.U[basket] @ self.V[items].T
+        return products
+
     def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
         """One product of n×n by n×k."""
         return vars(pair_fit(gram.diagonal(), penalty, self.U, self.V, gram @ self.U))

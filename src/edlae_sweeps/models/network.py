@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 from typing_extensions import override
 
+from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.objective import row_sums
 
@@ -92,6 +93,11 @@ class Network(Model):
     def overlaps(self, column: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """From VVᵀ, as if the hidden units were uncorrelated and of equal size."""
         return self.V @ self.V[column], row_sums(self.V, self.V)
+
+    @override
+    def contributions(self, basket: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
+        """Raises ConfigError."""
+        raise ConfigError("explain=true: a network's scores don't split into what each item adds; choose explain=false")
 
     @override
     def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:

@@ -56,9 +56,9 @@ def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], 
     finally:
         shutil.rmtree(target, ignore_errors=True)
     files = sorted(path for path in (folder / name).iterdir() if path.is_file())
-    params = {"dataset": name, "cells": len(collected.best)}
-    with experiment.run(f"report-{name}", {"kind": "report"}, params) as run:
-        run.log(metrics={"report/cells": float(len(collected.best))}, files=files)
+    cells = len(collected.best)
+    params = {"dataset": name, "cells": cells}
+    experiment.record(f"report-{name}", {"kind": "report"}, params, [("report/cells", float(cells), 0)], files=files)
     advance(_STEPS, _STEPS)
     return Report(folder / name / "index.html", left_out)
 
@@ -70,7 +70,7 @@ def _experiment(store: Store, name: str, folder: Path) -> Experiment:
         raise DataError(f"datasets: the store has no runs of {name}; it has {', '.join(names) or 'none'}")
     if not is_plain(name):
         raise DataError(f"datasets: {name} can't name a folder of {folder}")
-    return store.experiment(name, DatasetRecord(name, "", "{}"), [])
+    return store.experiment(name, DatasetRecord(name, ""), [])
 
 
 def _write(

@@ -2,10 +2,13 @@
 
 from edlae_sweeps.settings.job import DType, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
+from edlae_sweeps.settings.recorded import recorded_settings
+from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
 from edlae_sweeps.settings.store import ReportSettings, Tracking
 from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
 
 __all__ = [
+    "FORMATS",
     "RESULTS_VERSION",
     "TUNES",
     "DType",
@@ -15,6 +18,9 @@ __all__ = [
     "Optuna",
     "Range",
     "Ranges",
+    "RecommendSettings",
+    "Refit",
+    "RegisterSettings",
     "ReportSettings",
     "Sampler",
     "Settings",
@@ -22,7 +28,9 @@ __all__ = [
     "Tune",
     "cache_dir",
     "check_against_data",
+    "recorded_settings",
     "run_key",
     "search_space",
     "study_key",
+    "table_format",
 ]

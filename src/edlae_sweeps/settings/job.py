@@ -43,6 +43,7 @@ class Settings(Options):
     device: Device = "cpu"
     seed: int = 0
     save_model: bool = False
+    register: bool = False
     epoch_metrics: bool = False
     threads: int | None = None
     memory: float | None = None

@@ -21,14 +21,17 @@ def _uri_of_environment() -> str | None:
 class Tracking(Options):
     """The tracking store.
 
-    uri  MLflow tracking URI; None: the SQLite database mlflow.db in `dir`. Default: MLFLOW_TRACKING_URI, else None
-    dir  folder for everything else that a run writes
+    uri             MLflow tracking URI; None: the SQLite database mlflow.db in `dir`. Default: MLFLOW_TRACKING_URI,
+                    else None
+    dir             folder for everything else that a run writes
+    system_metrics  log the load of the machine while a job runs
     """
 
     prefix: ClassVar[str] = "tracking."
 
     uri: str | None = field(default_factory=_uri_of_environment)
     dir: str = "mlruns"
+    system_metrics: bool = False
 
     @override
     def check(self) -> None:

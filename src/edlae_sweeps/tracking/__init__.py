@@ -8,12 +8,14 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # Retry for seconds, not minutes, when a server dies during a job: the results are on disk.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-# Only our console shows progress.
+# Only our console shows progress and links.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
+from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.opening import database_uri, redacted
 from edlae_sweeps.tracking.origin import origin_tags
-from edlae_sweeps.tracking.runs import DatasetRecord, Run
+from edlae_sweeps.tracking.runs import Run
 from edlae_sweeps.tracking.store import Experiment, Store, StoredRun
 
 # Errors of the store are raised and shown in one line.

@@ -1,22 +1,24 @@
 """The life of one run, whatever ends it."""
 
-import json
 import logging
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.tracking.commit import source_commit
+from edlae_sweeps.tracking.datasets import DatasetRecord, dataset_input
 from edlae_sweeps.tracking.opening import one_line_errors
 
 SOURCE = "edlae_sweeps"
@@ -25,16 +27,12 @@ _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CLOCK_SECONDS = 60
 # Metrics in one request, MLflow's limit.
 _MOST_METRICS = 1000
+# Characters of a tag, the smallest limit of MLflow's stores.
+_MOST_CHARACTERS = 5000
+# Seconds between two samples of the system metrics.
+_SAMPLING_SECONDS = 2
+NOTE = "mlflow.note.content"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DatasetRecord:
-    """A data set as MLflow's dataset tracking stores it."""
-
-    name: str
-    digest: str
-    profile: str
 
 
 class Run:
@@ -49,8 +47,8 @@ class Run:
         """Log what is known before the computation, so that a run that fails can be understood and repeated."""
         with one_line_errors(self._uri):
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
-            self._client.log_inputs(self.id, [_dataset_input(dataset)])
-            self._upload(files)
+            self._client.log_inputs(self.id, [dataset_input(dataset)])
+        self.upload(files)
 
     def fill(self, params: Mapping[str, object], metrics: Sequence[tuple[str, float, int]]) -> None:
         """Log parameters and metrics (name, value, step) in as few requests as MLflow allows."""
@@ -66,13 +64,15 @@ class Run:
         tags: Mapping[str, str] | None = None,
         files: Iterable[Path] = (),
         history: Mapping[str, Sequence[float]] | None = None,
+        note: str = "",
     ) -> None:
         """Log the results of a finished computation: metrics, tags, files, and values by epoch, which is their step.
 
         A metric with a history ends with its value in `metrics`, one step after the last epoch: MLflow shows the last.
+        `note` is the Markdown text that its pages show as the description.
         """
         now = int(time.time() * 1000)
-        history, tags = history or {}, tags or {}
+        history, tags = history or {}, {**(tags or {}), **({NOTE: note[:_MOST_CHARACTERS]} if note else {})}
         steps = [
             Metric(key, value, now, step) for key, values in history.items() for step, value in enumerate(values, 1)
         ]
@@ -80,7 +80,26 @@ class Run:
         with one_line_errors(self._uri):
             self._log_metrics(steps)
             self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
-            self._upload(files)
+        self.upload(files)
+
+    def upload(self, files: Iterable[Path], folder: str | None = None) -> None:
+        """Log files as artifacts, below `folder` if it is given."""
+        with one_line_errors(self._uri):
+            for file in files:
+                self._client.log_artifact(self.id, str(file), folder)
+
+    @contextmanager
+    def system_metrics(self) -> Iterator[None]:
+        """Log the load of processors, memory, disk, network and GPUs as system/* while the block runs."""
+        # MLflow's class has no annotations.
+        new_monitor: Callable[..., Any] = SystemMetricsMonitor
+        monitor = new_monitor(self.id, sampling_interval=_SAMPLING_SECONDS, tracking_uri=self._uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            with stops_deferred():
+                monitor.finish()
 
     def end(self, status: str, error: Exception | None) -> None:
         """Close the run. If the store has gone away meanwhile, the error that led here still counts."""
@@ -98,10 +117,6 @@ class Run:
         for start in range(0, len(metrics), _MOST_METRICS):
             self._client.log_batch(self.id, metrics[start : start + _MOST_METRICS])
 
-    def _upload(self, files: Iterable[Path]) -> None:
-        for file in files:
-            self._client.log_artifact(self.id, str(file))
-
 
 def _after(values: Sequence[float] | None) -> int:
     return len(values) + 1 if values else 0
@@ -113,6 +128,8 @@ def live_run(
 ) -> Iterator[Run]:
     """A run that is RUNNING inside the block, then FINISHED, FAILED, or KILLED if a signal stopped the process."""
     source = {"mlflow.source.name": SOURCE, "mlflow.source.type": "LOCAL"}
+    if commit := source_commit(Path(__file__).resolve().parents[1]):
+        source["mlflow.source.git.commit"] = commit
     family = {"mlflow.parentRunId": parent.id} if parent else {}
     run: Run | None = None
     status, failure = "FAILED", None
@@ -170,10 +187,3 @@ def is_gone(tags: Mapping[str, str]) -> bool:
         return not started or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def _dataset_input(record: DatasetRecord) -> DatasetInput:
-    # MLflow's digests are short by convention and its column is narrow.
-    source = json.dumps({"uri": record.name})
-    dataset = Dataset(record.name, record.digest[:32], source_type="local", source=source, profile=record.profile)
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training and evaluation")])

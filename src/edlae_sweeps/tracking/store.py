@@ -1,7 +1,7 @@
 """The tracking store: a database below mlruns/, another database, or a server."""
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,14 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
-from edlae_sweeps.tracking.runs import DatasetRecord, Run, is_gone, live_run, stops_deferred
+from edlae_sweeps.tracking.runs import Run, is_gone, live_run, stops_deferred
+from edlae_sweeps.tracking.view import experiment_tags, page
 
 _LOCK_SECONDS = 60
+# Where `mlflow ui` serves a database.
+_LOCAL_PAGES = "http://127.0.0.1:5000"
 
 
 class Store:
@@ -39,6 +43,14 @@ class Store:
     def experiment(self, name: str, dataset: DatasetRecord, context: Sequence[Path]) -> "Experiment":
         """The experiment `name`, created if missing; its runs use `dataset` and start with the files `context`."""
         return Experiment(self._client, self.uri, self._experiment_id(name), dataset, context)
+
+    def page(self, name: str) -> str | None:
+        """The URL of the cells of the experiment `name`, on the server or once `mlflow ui` runs; None without it."""
+        with one_line_errors(self.uri):
+            experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            return None
+        return page(redacted(self.uri) if is_server(self.uri) else _LOCAL_PAGES, experiment.experiment_id)
 
     def existing(self) -> list[str]:
         """The names of the experiments, without MLflow's own default."""
@@ -92,6 +104,14 @@ class Experiment:
     id: str
     dataset: DatasetRecord
     context: Sequence[Path]
+
+    def describe(self) -> None:
+        """Add what the page of the experiment shows: a view of its cells, and a description. Keep what is there."""
+        with one_line_errors(self.uri):
+            present = self.client.get_experiment(self.id).tags
+            for key, value in experiment_tags(self.dataset.name).items():
+                if key not in present:
+                    self.client.set_experiment_tag(self.id, key, value)
 
     def find(self, query: str) -> list[StoredRun]:
         """The finished runs that match an MLflow filter, oldest first."""
@@ -149,11 +169,13 @@ class Experiment:
         tags: Mapping[str, str],
         params: Mapping[str, object],
         metrics: Sequence[tuple[str, float, int]],
-        parent: Run,
+        parent: Run | None = None,
+        files: Iterable[Path] = (),
     ) -> None:
-        """Log a whole run with metrics (name, value, step); it counts as finished once it is complete."""
+        """Log a whole run with metrics (name, value, step) and files; it is FINISHED once it is complete."""
         with live_run(self.client, self.uri, self.id, name, tags, parent) as run:
             run.fill(params, metrics)
+            run.upload(files)
 
     @contextmanager
     def run(

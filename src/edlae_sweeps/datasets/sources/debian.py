@@ -25,6 +25,10 @@ class Debian(DatasetSettings):
         return "debian"
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return str(_TABLE)
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         return hashlib.sha256(_TABLE.read_bytes()).hexdigest()
 

@@ -57,6 +57,10 @@ class InteractionsFile(DatasetSettings):
             raise ConfigError(f"dataset.min_rating={self.min_rating}: choose a number, or null")
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return str(Path(self.path).expanduser().absolute())
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         try:
             with Path(self.path).expanduser().open("rb") as file:

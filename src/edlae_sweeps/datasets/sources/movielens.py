@@ -34,6 +34,10 @@ class MovieLens1M(DatasetSettings):
         return "ml-1m"
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return self.archive.url
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         return str(self.archive.md5)
 
@@ -77,6 +81,10 @@ class MovieLens20M(DatasetSettings):
     @override
     def label(self) -> str:
         return "ml-20m"
+
+    @override
+    def source(self, data_dir: Path) -> str:
+        return self.archive.url
 
     @override
     def content_digest(self, data_dir: Path) -> str:

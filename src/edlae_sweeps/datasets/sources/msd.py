@@ -40,6 +40,10 @@ class Msd(DatasetSettings):
         return "msd"
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return self.archive.url
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         # `read` verifies the number of triplets instead of a hash of the file.
         return "taste profile, 48,373,586 triplets"

@@ -52,6 +52,10 @@ class Netflix(DatasetSettings):
         return "netflix"
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return str(data_dir / "netflix")
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         # `read` verifies the number of ratings instead of a hash of the files.
         return "netflix prize, 100,480,507 ratings"

@@ -60,6 +60,10 @@ class Synthetic(DatasetSettings):
             raise ConfigError(f"dataset.seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
 
     @override
+    def source(self, data_dir: Path) -> str:
+        return ""
+
+    @override
     def content_digest(self, data_dir: Path) -> str:
         return "made by version 1 of the generator"
 

@@ -1,7 +1,9 @@
-"""The closed-form family: EDLAE, ridge, and what lies between them."""
+"""The closed-form family: EDLAE, ridge, what lies between them, and its members on normalised data."""
 
 from edlae_sweeps.methods.closed.closed import Closed
+from edlae_sweeps.methods.closed.dan import Dan
+from edlae_sweeps.methods.closed.deql import Deql
 from edlae_sweeps.methods.closed.relaxed import Relaxed
 from edlae_sweeps.methods.closed.unconstrained import Unconstrained
 
-__all__ = ["Closed", "Relaxed", "Unconstrained"]
+__all__ = ["Closed", "Dan", "Deql", "Relaxed", "Unconstrained"]

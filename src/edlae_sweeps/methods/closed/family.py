@@ -9,10 +9,11 @@ V = eig_k(M), U = B V                      (n, k)   scores = X U Vᵀ
 d = 1 ⊘ diag C                    EDLAE (EASE without dropout)
 d = diag Λ                        ridge, the unconstrained autoencoder
 d = max(diag Λ, (1−ξ) ⊘ diag C)   relaxed diagonal, diag B ≤ ξ
+d = c ⊘ diag C                    DEQL, EDLAE with its columns scaled by c
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -29,7 +30,7 @@ from edlae_sweeps.methods.base import (
     largest_rank,
     linear_bytes,
 )
-from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, solve_full_rank
+from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, solve_with_diagonal
 from edlae_sweeps.methods.closed.low_rank import Guess, choose_layout, layout_bytes, solve_low_rank, zero_guess
 from edlae_sweeps.methods.shared import EigenOptions, Penalised
 from edlae_sweeps.models import FullRank, LowRank, Model
@@ -38,11 +39,12 @@ from edlae_sweeps.resources import Resources
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FamilyState(State):
-    """What all ranks of one member are cut from: U, V (n, max_rank), and B unless memory was short."""
+    """What all ranks of one member are cut from: U, V (n, max_rank), B unless memory was short, and diag C (n,)."""
 
     member: "Family"
     low: LowRank | None
     kept: FullRank | None
+    inverse_diagonal: Vector
 
     @property
     def edlae(self) -> FullRank | None:
@@ -50,7 +52,11 @@ class FamilyState(State):
 
     def full_rank(self) -> FullRank:
         """The full-rank model: the one that was kept, or a new one at the cost of another inverse."""
-        return self.kept or solve_full_rank(self.data.gram, self.penalty, self.member.choose)
+        return self.kept or self.member.solve_full(self.data, self.penalty)[0]
+
+    @override
+    def training_metrics(self, model: Model) -> Mapping[str, float]:
+        return self.member.training_metrics(self, model)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -66,18 +72,38 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
         """What the low-rank step takes β = diag(UVᵀ) to be: zero, as published."""
         return zero_guess
 
+    def solve_full(self, data: TrainingData, penalty: Vector) -> tuple[FullRank, Vector]:
+        """The full-rank model and diag C."""
+        return solve_with_diagonal(data.gram, penalty, self.choose)
+
+    def solve_low(
+        self, data: TrainingData, penalty: Vector, k: int, resources: Resources
+    ) -> tuple[LowRank, FullRank | None, Vector]:
+        """U, V (n, k), the full-rank model unless memory is short, and diag C."""
+        room = resources.matrix_bytes
+        return solve_low_rank(data.gram, penalty, k, self.choose, self.guess, self.eig_tol, room)
+
+    def training_metrics(self, state: FamilyState, model: Model) -> Mapping[str, float]:
+        """How well a model from this state fits the training data."""
+        return model.training_metrics(state.data.gram, state.penalty)
+
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
         """One inverse, n³ flops, the leading eigenpairs, and 2n²k for U."""
         penalty = self.penalty(data.item_counts)
         low, full = None, None
         if max_rank == 0:
-            full = solve_full_rank(data.gram, penalty, self.choose)
+            full, diag_C = self.solve_full(data, penalty)
         else:
-            low, full = solve_low_rank(
-                data.gram, penalty, max_rank, self.choose, self.guess, self.eig_tol, resources.matrix_bytes
-            )
+            low, full, diag_C = self.solve_low(data, penalty, max_rank, resources)
         return FamilyState(
-            data=data, penalty=penalty, max_rank=max_rank, resources=resources, member=self, low=low, kept=full
+            data=data,
+            penalty=penalty,
+            max_rank=max_rank,
+            resources=resources,
+            member=self,
+            low=low,
+            kept=full,
+            inverse_diagonal=diag_C,
         )
 
     @override

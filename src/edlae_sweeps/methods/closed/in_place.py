@@ -37,8 +37,11 @@ def solve_in_place(
     guess: Callable[[NDArray[Any], Vector], Vector],
     tolerance: float,
     lean: bool,
-) -> tuple[LowRank, FullRank | None]:
-    """U, V (n, k) and, unless `lean`, the full-rank solution. Modifies G in place and restores it, whatever happens."""
+) -> tuple[LowRank, FullRank | None, Vector]:
+    """U, V (n, k), the full-rank solution unless `lean`, and diag C.
+
+    Modifies G in place and restores it, whatever happens.
+    """
     a = _writable(gram)
     diagonal, g = np.einsum("ii->i", a), a.diagonal().copy()
     try:
@@ -47,7 +50,7 @@ def solve_in_place(
         beta = guess(a, d)
         pairs = _eigenpairs(a, g, penalty, diag_C, d, beta, k, tolerance)
         model = _model(a, d, beta, pairs, lean)
-        return model, None if lean else full_rank_from(a.copy(), diag_C, d)
+        return model, None if lean else full_rank_from(a.copy(), diag_C, d), diag_C
     finally:
         mirror_upper(a.T)
         diagonal[:] = g

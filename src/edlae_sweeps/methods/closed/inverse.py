@@ -30,9 +30,14 @@ def solve_full_rank(gram: NDArray[Any], penalty: Vector, choose: Choose = edlae_
     Needs one array beside G: C is computed in a copy of it and becomes B there. Raises SolverError if A is singular to
     working precision.
     """
+    return solve_with_diagonal(gram, penalty, choose)[0]
+
+
+def solve_with_diagonal(gram: NDArray[Any], penalty: Vector, choose: Choose) -> tuple[FullRank, Vector]:
+    """`solve_full_rank`, and diag C (n,)."""
     C = gram.copy()
     diag_C = invert_penalised(C, penalty)
-    return full_rank_from(C, diag_C, choose(diag_C, penalty))
+    return full_rank_from(C, diag_C, choose(diag_C, penalty)), diag_C
 
 
 def invert_penalised(a: NDArray[Any], penalty: Vector) -> Vector:
@@ -66,6 +71,6 @@ def apply_inverse(full: FullRank, Y: NDArray[Any]) -> NDArray[Any]:
     return scaled
 
 
-def row_blocks(n: int) -> Iterator[slice]:
-    """Slices that cover n rows, for temporaries of a few rows instead of n×n."""
-    return (slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK))
+def row_blocks(n: int, size: int = _BLOCK) -> Iterator[slice]:
+    """Slices of `size` rows that cover n rows, for temporaries of a few rows instead of n×n."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))

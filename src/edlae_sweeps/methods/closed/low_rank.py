@@ -38,8 +38,8 @@ def zero_guess(_C: NDArray[Any], d: Vector) -> Vector:
 
 def solve_low_rank(
     gram: NDArray[Any], penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float, room: int
-) -> tuple[LowRank, FullRank | None]:
-    """U, V (n, k) and the full-rank solution, which is None if it does not fit into `room` bytes, G included.
+) -> tuple[LowRank, FullRank | None, Vector]:
+    """U, V (n, k), the full-rank solution, and diag C. Without `room` bytes for it, G included, the solution is None.
 
     G is modified in place and restored. Flops: n³ for the inverse, the eigenpairs, and 2n²k for U. Raises SolverError
     if A is singular to working precision.
@@ -54,7 +54,7 @@ def solve_low_rank(
     d = choose(diag_C, penalty)
     beta = guess(C, d)
     full = full_rank_from(C, diag_C, d)
-    return approximate(gram, penalty, full, k, beta, tolerance), full
+    return approximate(gram, penalty, full, k, beta, tolerance), full, diag_C
 
 
 def approximate(gram: NDArray[Any], penalty: Vector, full: FullRank, k: int, beta: Vector, tolerance: float) -> LowRank:

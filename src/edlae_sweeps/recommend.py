@@ -1,0 +1,19 @@
+"""`python -m edlae_sweeps.recommend`, and the `edlae-sweeps-recommend` command: recommendations by name."""
+
+from edlae_sweeps.cli.start import start
+
+
+def main() -> None:
+    """Run from the command line."""
+    start("recommend", _run)
+
+
+def _run() -> None:
+    # --help does without these imports.
+    from edlae_sweeps.cli.recommend import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()
