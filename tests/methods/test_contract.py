@@ -37,9 +37,9 @@ def training_matrix() -> np.ndarray:
 
 def arrays_equal(first, second) -> bool:
     arrays, expected = first.arrays(), second.arrays()
-    # Some full-rank models have no d.
+    # Some full-rank models have no d; text has no NaN.
     return arrays.keys() == expected.keys() and all(
-        np.array_equal(array, expected[name], equal_nan=True) for name, array in arrays.items()
+        np.array_equal(array, expected[name], equal_nan=array.dtype.kind == "f") for name, array in arrays.items()
     )
 
 
@@ -251,3 +251,14 @@ sys.exit(", ".join(sorted(loaded)) or 0)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_index_of_numpy_is_a_rank(X):
+    method = Closed(l2=5.0, dropout=0.2)
+    assert arrays_equal(method.fit(training(X), np.int64(7)), method.fit(training(X), 7))
+    assert list(method.fit_ranks(training(X), np.array([3, 7]))) == [3, 7]
+
+
+def test_a_device_that_the_method_does_not_use_is_refused(X):
+    with pytest.raises(ConfigError, match="device=cuda: closed runs on the CPU"):
+        Closed().fit(training(X), 5, resources=Resources(1, GIB, "cuda"))

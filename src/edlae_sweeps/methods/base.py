@@ -124,6 +124,7 @@ class Method(Options, ABC, Generic[S]):
                 f"max_rank={max_rank}: choose a whole number from 0 to {data.n_items}, the number of items"
             )
         resources = resources or Resources.here()
+        self.require(resources.device)
         with resources.limit_threads():
             return self._prepare(data, max_rank, resources)
 
@@ -145,6 +146,8 @@ class Method(Options, ABC, Generic[S]):
 
         Raises ConfigError for a rank that the method does not have or that the state was not prepared for.
         """
+        # An index of NumPy is a rank too.
+        rank = int(rank) if isinstance(rank, np.integer) else rank
         self.check_rank(rank)
         state = self._state(data, [rank], item_names, resources)
         if rank != "full" and rank > state.max_rank:
@@ -164,6 +167,7 @@ class Method(Options, ABC, Generic[S]):
         resources: Resources | None = None,
     ) -> dict[Rank, Model]:
         """The model of each rank, from data as of `fit`; nested ranks share the whole computation."""
+        ranks = [int(rank) if isinstance(rank, np.integer) else rank for rank in ranks]
         for rank in ranks:
             self.check_rank(rank)
         state = self._state(data, ranks, item_names, resources)

@@ -91,7 +91,6 @@ class Deep(Trained[DeepState]):
         """The bound of every rank, and the directions that `init=svd` starts with."""
         if max_rank == 0:
             self.check_rank("full")
-        self.require(resources.device)
         w = row_weights(self.row_weights, data.X)
         if self.batch_norm and data.shape[0] < 2:
             raise ConfigError("method.batch_norm=true: it needs two training users or more")

@@ -62,7 +62,6 @@ class Denoising(Trained[State]):
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> State:
         if max_rank == 0:
             self.check_rank("full")
-        self.require(resources.device)
         diagonal = penalty(data.item_counts, 0, self.dropout)
         return State(data=data, penalty=diagonal, max_rank=max_rank, resources=resources)
 
