@@ -1,4 +1,4 @@
-"""Runs in MLflow: the store and the life of a run. The only importer of mlflow."""
+"""Runs in MLflow: the store and the life of a run. With `serving`, the only importer of mlflow."""
 
 import logging
 import os
