@@ -18,6 +18,7 @@ from rich.table import Table
 
 from edlae_sweeps import resources as machine
 from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import Prepared, TrainingData, load, load_gram
 from edlae_sweeps.resources import Resources
 from edlae_sweeps.settings import Settings
@@ -43,7 +44,7 @@ def parse(options: argparse.ArgumentParser) -> tuple[argparse.Namespace, Setting
 def settings(overrides: list[str]) -> Settings:
     """The settings that the application would compose."""
     register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         return typed(compose("config", overrides), Settings)
 
 

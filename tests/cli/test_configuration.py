@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from edlae_sweeps.cli.compose import register, typed
 from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, schemas
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.settings import TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings
@@ -21,7 +22,7 @@ METHOD_NAMES, DATASET_NAMES = choices(CONF, "method"), choices(CONF, "dataset")
 
 def composed(*overrides: str, config: str = "config"):
     register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **VERSION_BASE):
         return compose(config, list(overrides))
 
 

@@ -11,6 +11,7 @@ from omegaconf import open_dict
 from edlae_sweeps.cli.compose import register
 from edlae_sweeps.cli.keys import conf_dir
 from edlae_sweeps.cli.run import Jobs
+from edlae_sweeps.cli.versions import VERSION_BASE
 
 WORKER = """
 import sys
@@ -31,7 +32,7 @@ SMALL = ("dataset=synthetic", "dataset.n_users=300", "dataset.n_items=40", "data
 def test_the_task_runs_in_another_process(tmp_path: Path):
     register()
     # The launcher of a cluster sets what Hydra sets here.
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         config = compose("config", [*SMALL, f"hydra.runtime.output_dir={tmp_path}"], return_hydra_config=True)
     with open_dict(config):
         config.hydra.runtime.choices = {"hydra/launcher": "joblib"}

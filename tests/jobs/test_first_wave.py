@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
 from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.methods import METHODS, Closed
 from edlae_sweeps.settings import Settings
@@ -34,7 +35,7 @@ def job(tmp_path: Path, new_store) -> Callable[..., list[Result]]:
         overrides = [*FROZEN["small"], *FROZEN["jobs"][name], f"tracking.dir={tmp_path}"]
         # The command line translates the old spelling.
         overrides = [override.replace("method.search.", "tune.search.") for override in (*overrides, *changes)]
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
             settings = typed(compose("config", overrides), Settings)
         output = tmp_path / "hydra" / name.replace(" ", "_")
         output.mkdir(parents=True)

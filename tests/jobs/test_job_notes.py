@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from edlae_sweeps.cli.compose import conf_dir, register, typed
 from edlae_sweeps.cli.summary import print_summary
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs import run_job
 from edlae_sweeps.jobs.notes import cell_run_name
 from edlae_sweeps.methods import Admm, Closed, Deep
@@ -25,7 +26,7 @@ def job(tmp_path: Path, new_store) -> Callable:
     def call(*overrides: str) -> tuple:
         register()
         new_store(tmp_path)
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
             settings = typed(compose("config", [*SMALL, f"tracking.dir={tmp_path}", *overrides]), Settings)
         output = tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
         output.mkdir()

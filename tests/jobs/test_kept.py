@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
 from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import Prepared, TrainingData, load
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.jobs import limits, run_job
@@ -24,7 +25,7 @@ Usage = namedtuple("Usage", "total used free")
 
 def settings(folder: Path, *overrides: str) -> Settings:
     register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         return typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
 
 

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 
 from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.models import Model, load_model
@@ -27,7 +28,7 @@ def job(tmp_path: Path, new_store) -> Callable[..., list[Result]]:
     def call(*overrides: str) -> list[Result]:
         register()
         new_store(tmp_path)
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
             settings = typed(compose("config", [*SMALL, f"tracking.dir={tmp_path}", *overrides]), Settings)
         (tmp_path / "output").mkdir()
         return run_job(settings, tmp_path / "output", {})

@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 
 from edlae_sweeps.cli.compose import register, typed
 from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs.run import run_job
 from edlae_sweeps.settings import Settings
 
@@ -17,7 +18,7 @@ SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "data
 def settings(folder: Path, *overrides: str) -> Settings:
     """The settings of a small job with its store in `folder`."""
     register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         return typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
 
 

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from edlae_sweeps.cli.compose import register, typed
 from edlae_sweeps.cli.hydra_app import current_spelling
 from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.settings import Optuna, Settings, run_key, study_key
 
 KEYS = json.loads((Path(__file__).parents[1] / "golden" / "first_wave.json").read_text(encoding="utf-8"))["keys"]
@@ -23,7 +24,7 @@ OTHER = {
 
 def settings(*overrides: str) -> Settings:
     register()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         return typed(compose("config", current_spelling(overrides)), Settings)
 
 

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
 from edlae_sweeps.cli.compose import conf_dir, register, typed
+from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.jobs import run as job_run
@@ -31,7 +32,7 @@ def job(tmp_path: Path, new_store) -> Callable:
     def call(*overrides: str, store: str = "a") -> list:
         register()
         folder = tmp_path / store
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
             settings = typed(compose("config", [*SMALL, f"tracking.dir={folder}", *overrides]), Settings)
         output = folder / "hydra" / str(len(list((folder / "hydra").glob("*"))))
         output.mkdir(parents=True)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.plugins.completion_plugin import DefaultCompletionPlugin
@@ -14,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from edlae_sweeps.cli.keys import conf_dir, groups, schemas
+from edlae_sweeps.cli.schema import options_of
+from edlae_sweeps.cli.versions import VERSION_BASE, schema_store
 
 # Shell → what separates the completions that its script reads.
 _SEPARATORS = {"query=bash": " ", "query=zsh": " ", "query=fish": "\n"}
@@ -44,7 +45,7 @@ def completions(config_name: str, line: str) -> list[str]:
         register()
     else:
         register_empty_schemas()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
         if sets_key and (values := _values(config_name, words)):
             return values
         plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
@@ -53,8 +54,9 @@ def completions(config_name: str, line: str) -> list[str]:
 
 def register_empty_schemas() -> None:
     """Let conf/ compose without the options, and so without the mathematics; it sets every key itself."""
+    store = schema_store()
     for group, name in schemas(conf_dir()):
-        ConfigStore.instance().store(group=group, name=name, node={})
+        store.store(group=group, name=name, node={})
 
 
 def _offered(match: str) -> bool:
@@ -64,8 +66,6 @@ def _offered(match: str) -> bool:
 
 def _values(config_name: str, line: str) -> list[str]:
     """`key=value` for the values of the Literal or bool that the last word sets; empty for another type."""
-    from edlae_sweeps.cli.schema import options_of
-
     *before, word = line.split(" ")
     key, _, start = word.partition("=")
     try:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import platformdirs
-from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from edlae_sweeps.cli.errors import describe, unknown_key
 from edlae_sweeps.cli.keys import conf_dir
 from edlae_sweeps.cli.schema import UnknownKeyError, schema, to_options
+from edlae_sweeps.cli.versions import register_resolver, schema_store
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Options)
 def register() -> None:
     """Register the schemas and resolvers that conf/ refers to. A schema has the name of its choice in conf/."""
     register_resolvers()
-    store = ConfigStore.instance()
+    store = schema_store()
     store.store(group="schema", name="settings", node=schema(Settings))
     store.store(group="schema", name="report", node=schema(ReportSettings))
     store.store(group="schema", name="recommend", node=schema(RecommendSettings))
@@ -37,7 +37,11 @@ def register() -> None:
 
 def register_resolvers() -> None:
     """Register the resolvers alone: OmegaConf does not pass them on to the processes of a launcher."""
-    OmegaConf.register_new_resolver("user_cache_dir", lambda: platformdirs.user_cache_dir("edlae_sweeps"), replace=True)
+    register_resolver("user_cache_dir", _user_cache_dir)
+
+
+def _user_cache_dir() -> str:
+    return platformdirs.user_cache_dir("edlae_sweeps")
 
 
 def typed(config: DictConfig, kind: type[T]) -> T:

@@ -16,6 +16,7 @@ from edlae_sweeps.cli.errors import MOVED, USER_ERROR, user_message
 from edlae_sweeps.cli.keys import conf_dir
 from edlae_sweeps.cli.output import flush_output, print_error, replace_unprintable
 from edlae_sweeps.cli.signals import Stopped, stop_signals
+from edlae_sweeps.cli.versions import VERSION_BASE
 
 # Takes a message, empty if all went well, and an exit status.
 End = Callable[[str, int], NoReturn]
@@ -48,7 +49,7 @@ def run_app(config_name: str, task: Callable[[DictConfig], None], end: End = end
     sys.argv[1:] = current_spelling(sys.argv[1:])
     with stop_signals():
         try:
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)()
+            hydra.main(**VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(task)()
         except KeyboardInterrupt as stop:
             name = str(stop) if isinstance(stop, Stopped) else "Ctrl-C"
             end(f"stopped by {name}", 128 + getattr(stop, "signum", signal.SIGINT))
