@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.datasets import DatasetRecord
+from edlae_sweeps.tracking.moved import follow_move
 from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
 from edlae_sweeps.tracking.runs import Run, is_gone, live_run, stops_deferred
 from edlae_sweeps.tracking.view import experiment_tags, page
@@ -37,6 +38,7 @@ class Store:
             # A database that is half made can't be opened again.
             with self._lock, stops_deferred():
                 probe(self.uri)
+                follow_move(self.uri, self._directory)
                 self._client = MlflowClient(self.uri)
                 self._client.search_experiments(max_results=1)
 
