@@ -39,8 +39,8 @@ def is_server(uri: str) -> bool:
 
 
 @contextmanager
-def one_line_errors(uri: str) -> Iterator[None]:
-    """Turn what MLflow, its database or the network raise into a TrackingError."""
+def one_line_errors(uri: str, settings: str = "tracking.uri, tracking.dir") -> Iterator[None]:
+    """Turn what MLflow, its database or the network raise into a TrackingError; `settings` named the store."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -54,19 +54,19 @@ def one_line_errors(uri: str) -> Iterator[None]:
             cause = cause.__cause__
         reason = str(getattr(cause, "orig", None) or cause).strip().split("\n", 1)[0]
         raise TrackingError(
-            f"tracking store {redacted(uri)}: {redacted(reason)}; see tracking.uri, tracking.dir"
+            f"tracking store {redacted(uri)}: {redacted(reason)}; see {settings}"
         ) from error
 
 
-def probe(uri: str) -> None:
+def probe(uri: str, settings: str = "tracking.uri or MLFLOW_TRACKING_URI") -> None:
     """Raise TrackingError within seconds if the store is unreachable; mlflow would retry for minutes."""
     if is_server(uri):
-        _probe_server(uri)
+        _probe_server(uri, settings)
     elif uri.startswith("sqlite"):
         _probe_sqlite(uri)
 
 
-def _probe_server(uri: str) -> None:
+def _probe_server(uri: str, settings: str) -> None:
     try:
         requests.get(
             f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1", timeout=_PROBE_SECONDS
@@ -76,7 +76,7 @@ def _probe_server(uri: str) -> None:
     except requests.RequestException as error:
         raise TrackingError(
             f"tracking server {redacted(uri)} does not answer within {_PROBE_SECONDS} s ({type(error).__name__}): "
-            "start it, or correct tracking.uri or MLFLOW_TRACKING_URI"
+            f"start it, or correct {settings}"
         ) from error
 
 
