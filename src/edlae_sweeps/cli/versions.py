@@ -13,8 +13,11 @@ def _at_least(version: str, wanted: tuple[int, int]) -> bool:
     return tuple(int(part) for part in version.split(".")[:2]) >= wanted
 
 
-# For hydra.main and the initialize functions: 1.3 warns without version_base, and 1.4 warns of it.
-VERSION_BASE: dict[str, Any] = {} if _at_least(hydra.__version__, (1, 4)) else {"version_base": "1.3"}
+_RECENT = _at_least(hydra.__version__, (1, 4))
+# For Hydra's functions that read a configuration: 1.3 warns without version_base, and 1.4 warns of it.
+VERSION_BASE: dict[str, Any] = {} if _RECENT else {"version_base": "1.3"}
+# For hydra.main: of the classes that conf/ names, such as callbacks, 1.4 makes those of the list without a warning.
+MAIN: dict[str, Any] = {"execution_whitelist": "edlae_sweeps.cli.*"} if _RECENT else VERSION_BASE
 
 
 def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
