@@ -12,7 +12,7 @@ from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, sch
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings
+from edlae_sweeps.settings import PARALLELS, TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings
 
 CONF = conf_dir()
 # Choices that are another data set with other values.
@@ -40,11 +40,12 @@ def path(tmp_path: Path):
 def test_choices_have_the_names_of_the_code_they_configure():
     assert sorted(METHODS) == METHOD_NAMES
     assert sorted(TUNES) == choices(CONF, "tune")
+    assert sorted(PARALLELS) == choices(CONF, "parallel")
     assert sorted([*DATASETS, *PRESETS]) == DATASET_NAMES
 
 
 def test_every_schema_in_conf_is_registered_and_the_other_way_round():
-    registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
+    registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES, "parallel": PARALLELS}
     names = {(f"schema/{group}", name) for group, registry in registries.items() for name in registry}
     others = ("settings", "report", "recommend", "register", "tracking")
     assert schemas(CONF) == {*names, *(("schema", name) for name in others)}
@@ -79,6 +80,13 @@ def test_the_defaults_of_your_own_table_are_those_of_its_class(path):
 @pytest.mark.parametrize("tune", choices(CONF, "tune"))
 def test_the_defaults_of_tune_are_those_of_its_class(tune):
     assert dataclasses.replace(settings(f"tune={tune}").tune, search={}) == TUNES[tune]()
+
+
+@pytest.mark.parametrize("parallel", choices(CONF, "parallel"))
+def test_the_defaults_of_parallel_are_those_of_its_class(parallel):
+    required = {"scheduler": "tcp://127.0.0.1:8786"} if parallel == "dask" else {}
+    job = settings(f"parallel={parallel}", *(f"parallel.{name}={value}" for name, value in required.items()))
+    assert job.parallel == PARALLELS[parallel](**required)
 
 
 @pytest.mark.parametrize("uri", [None, "http://127.0.0.1:1"])

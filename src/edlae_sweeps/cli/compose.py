@@ -15,7 +15,15 @@ from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.options import Options
-from edlae_sweeps.settings import TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings, Tracking
+from edlae_sweeps.settings import (
+    PARALLELS,
+    TUNES,
+    RecommendSettings,
+    RegisterSettings,
+    ReportSettings,
+    Settings,
+    Tracking,
+)
 
 T = TypeVar("T", bound=Options)
 
@@ -29,7 +37,12 @@ def register() -> None:
     store.store(group="schema", name="recommend", node=schema(RecommendSettings))
     store.store(group="schema", name="register", node=schema(RegisterSettings))
     store.store(group="schema", name="tracking", node=schema(Tracking))
-    registries: dict[str, Mapping[str, type[Options]]] = {"dataset": DATASETS, "method": METHODS, "tune": TUNES}
+    registries: dict[str, Mapping[str, type[Options]]] = {
+        "dataset": DATASETS,
+        "method": METHODS,
+        "tune": TUNES,
+        "parallel": PARALLELS,
+    }
     for group, registry in registries.items():
         for name, options in registry.items():
             store.store(group=f"schema/{group}", name=name, node=schema(options, name))

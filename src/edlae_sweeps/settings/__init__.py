@@ -2,6 +2,7 @@
 
 from edlae_sweeps.settings.job import DType, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
+from edlae_sweeps.settings.parallel import PARALLELS, Alone, Dask, Parallel, Processes
 from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
 from edlae_sweeps.settings.store import ReportSettings, Tracking
@@ -9,13 +10,18 @@ from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ran
 
 __all__ = [
     "FORMATS",
+    "PARALLELS",
     "RESULTS_VERSION",
     "TUNES",
+    "Alone",
     "DType",
+    "Dask",
     "Objective",
     "Off",
     "OnError",
     "Optuna",
+    "Parallel",
+    "Processes",
     "Range",
     "Ranges",
     "RecommendSettings",

@@ -13,6 +13,7 @@ from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Closed, Method, Rank
 from edlae_sweeps.options import Options
 from edlae_sweeps.resources import Device, cores
+from edlae_sweeps.settings.parallel import Alone, Parallel
 from edlae_sweeps.settings.store import Tracking
 from edlae_sweeps.settings.tune import Off, Optuna, Range, Tune, search_space
 
@@ -37,6 +38,7 @@ class Settings(Options):
     dataset: DatasetSettings = field(default_factory=Debian)
     method: Method[Any] = field(default_factory=Closed)
     tune: Tune = field(default_factory=Off)
+    parallel: Parallel = field(default_factory=Alone)
     # One rank or a list of ranks; `ranks` has them in order.
     rank: Any = 500
     dtype: DType = "float32"

@@ -47,6 +47,8 @@ def study_key(settings: Settings, tune: Optuna, data: Prepared) -> str:
             "seed": settings.seed,
             "sampler": [tune.sampler, tune.grid_points if tune.sampler == "grid" else 0, tune.seed, tune.metric],
             "start_run": tune.start,
+            # Keys of searches without batches are older than these.
+            **({"batch": tune.batch} if tune.batch != 1 else {}),
         }
     )
 

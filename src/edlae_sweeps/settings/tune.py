@@ -45,6 +45,7 @@ class Optuna(Tune):
     """For each rank, search the point with the best validation metric.
 
     n_trials     maximum number of points: of the job where ranks share a factorisation, else of each rank (≥ 1)
+    batch        points asked for at once, from the evaluations of complete batches before them (≥ 1)
     sampler      how points are sampled
     grid_points  values of each parameter on the grid (≥ 1)
     timeout      seconds after which no new point starts (> 0); None: no limit
@@ -56,6 +57,7 @@ class Optuna(Tune):
     name: ClassVar[str] = "optuna"
 
     n_trials: int = 20
+    batch: int = 1
     sampler: Sampler = "tpe"
     grid_points: int = 5
     timeout: float | None = None
@@ -65,7 +67,7 @@ class Optuna(Tune):
 
     @override
     def check(self) -> None:
-        for key in ("n_trials", "grid_points"):
+        for key in ("n_trials", "batch", "grid_points"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"tune.{key}={getattr(self, key)}: choose 1 or more")
         if self.timeout is not None and not 0 < self.timeout < math.inf:
