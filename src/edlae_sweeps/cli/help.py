@@ -43,6 +43,13 @@ edlae_sweeps.report: figures, tables and a page from the runs in MLflow.
 Usage: edlae-sweeps-report [key=value ...]         (or python -m edlae_sweeps.report)
   edlae-sweeps-report 'datasets=[debian]'          Figure 1, Table 1 and a page
 """,
+    "merge": """\
+edlae_sweeps.merge: copy the finished results of another store into this one, each once.
+
+Usage: edlae-sweeps-merge source=DIR_OR_URI [key=value ...]     (or python -m edlae_sweeps.merge)
+  edlae-sweeps-merge source=cluster/mlruns                      a folder copied from another machine
+  edlae-sweeps-merge source=http://127.0.0.1:5000 'datasets=[debian]'
+""",
     "recommend": """\
 edlae_sweeps.recommend: recommendations by name from a saved or registered model.
 
@@ -68,7 +75,7 @@ _COMMON = ("rank", "method.l2", "method.dropout", "tune.n_trials", "save_model",
 def answer_help(config: str, arguments: Sequence[str]) -> int | None:
     """Answer --help and --version; returns the exit status, or None if the arguments ask for neither.
 
-    `config` is the configuration of the command: config, report, recommend or register.
+    `config` is the configuration of the command: config, report, merge, recommend or register.
     """
     replace_unprintable()
     if "--version" in arguments:

@@ -9,7 +9,7 @@ from edlae_sweeps.cli.help import answer_help
 def start(config: str, run: Callable[[], None]) -> None:
     """Answer --help, --version and tab completion at once; otherwise `run`, which imports what it needs.
 
-    `config` is the configuration of the command: config, report, recommend or register.
+    `config` is the configuration of the command: config, report, merge, recommend or register.
     """
     arguments = sys.argv[1:]
     try:

@@ -37,7 +37,7 @@ class Tracking(Options):
     def check(self) -> None:
         if not self.dir:
             raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
-        if self.uri is not None and self.uri.partition(":")[0].partition("+")[0] not in _STORES:
+        if self.uri is not None and not _is_store(self.uri):
             raise ConfigError(
                 f"tracking.uri={self.uri}: MLflow keeps runs on a server or in a database; choose http://HOST:PORT, "
                 "sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
@@ -54,3 +54,36 @@ class ReportSettings(Options):
 
     datasets: tuple[str, ...] | None = None
     tracking: Tracking = field(default_factory=Tracking)
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MergeSettings(Options):
+    """What to copy into the store.
+
+    source    another store: a folder with mlflow.db, the folder above it, or the URI of a database or server
+    datasets  names of data sets; None: all that the source has
+    tracking  the store to copy into
+
+    Raises ConfigError if `source` is missing.
+    """
+
+    source: str | None = None
+    datasets: tuple[str, ...] | None = None
+    tracking: Tracking = field(default_factory=Tracking)
+
+    @override
+    def check(self) -> None:
+        if not self.source:
+            raise ConfigError(
+                "source: name the store to copy from, such as source=cluster/mlruns or source=http://HOST:PORT"
+            )
+        if "://" in self.source and not _is_store(self.source):
+            raise ConfigError(
+                # The rest may hold a password.
+                f"source={self.source.partition('://')[0]}://…: MLflow keeps runs on a server or in a database; "
+                "choose a folder with mlflow.db, http://HOST:PORT, or the URI of a database"
+            )
+
+
+def _is_store(uri: str) -> bool:
+    return uri.partition(":")[0].partition("+")[0] in _STORES
