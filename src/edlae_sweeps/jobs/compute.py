@@ -25,7 +25,7 @@ from edlae_sweeps.jobs.result import Result, cell_name, cell_params, cell_tags
 from edlae_sweeps.methods import Method, Rank, largest_rank
 from edlae_sweeps.resources import Resources
 from edlae_sweeps.settings import Optuna, Settings
-from edlae_sweeps.tracking import Experiment, Run, origin_tags
+from edlae_sweeps.tracking import Experiment, Lease, Run, origin_tags
 from edlae_sweeps.tuning import Search
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 class Job:
     """A job whose settings have been checked against its data and the machine; `ranks` are still to be done.
 
-    `command` is what the user typed, for the notes; it may be empty.
+    `command` is what the user typed, for the notes; it may be empty. Its run takes the `lease` on the work, if any.
     """
 
     settings: Settings
@@ -46,6 +46,7 @@ class Job:
     output: Path
     experiment: Experiment
     command: str
+    lease: Lease | None = None
 
     @property
     def tune(self) -> Optuna | None:
@@ -74,7 +75,7 @@ class Job:
         shown = f"[{','.join(map(str, self.ranks))}]" if len(self.ranks) > 1 else self.ranks[0]
         tags = {"kind": "job", **origin_tags(self.data.digest)}
         params = cell_params(settings, settings.method, shown)
-        return self.experiment.run(job_run_name(settings, self.ranks), tags, params)
+        return self.experiment.run(job_run_name(settings, self.ranks), tags, params, lease=self.lease)
 
     def cell_run(
         self, method: Method[Any], rank: Rank, shared: bool, parent: Run | None
@@ -82,11 +83,12 @@ class Job:
         """The run of one rank."""
         tags = cell_tags(self.settings, self.data, rank, shared)
         params = cell_params(self.settings, method, rank)
-        return self.experiment.run(cell_run_name(self.settings, method, rank), tags, params, parent)
+        lease = None if parent else self.lease
+        return self.experiment.run(cell_run_name(self.settings, method, rank), tags, params, parent, lease)
 
 
 def compute(job: Job) -> list[Result]:
-    """The results of the ranks that are still to be done."""
+    """The results of the ranks that are still to be done. Raises Busy, and leaves no run, if another run is at them."""
     if job.tune is None:
         with job.run() as run:
             inputs = _inputs(job)

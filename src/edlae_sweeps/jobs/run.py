@@ -1,6 +1,5 @@
 """One job from its settings: check, load, skip what is finished, compute the rest."""
 
-import dataclasses
 import json
 import logging
 from collections.abc import Mapping
@@ -11,14 +10,14 @@ from numpy.typing import NDArray
 
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load, load_gram, summarize
-from edlae_sweeps.jobs.compute import Job, compute
+from edlae_sweeps.jobs.compute import Job
 from edlae_sweeps.jobs.files import write_context
+from edlae_sweeps.jobs.finished import complete, finished
 from edlae_sweeps.jobs.limits import check_disk, check_memory
 from edlae_sweeps.jobs.plan import print_plan
-from edlae_sweeps.jobs.result import Result, cell_name, stored_result
-from edlae_sweeps.methods import Rank
+from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.resources import GIB, Resources
-from edlae_sweeps.settings import Settings, check_against_data, run_key
+from edlae_sweeps.settings import Settings, check_against_data
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tuning import Search
 
@@ -44,8 +43,7 @@ def _run(
     settings: Settings, resources: Resources, output: Path, composed: Mapping[str, str], multirun: bool
 ) -> list[Result]:
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
-    if orphans := store.close_orphans():
-        _log.warning("marked %d run(s) as KILLED: their process on this host is gone", orphans)
+    store.close_orphans()
     data, training = _load(settings)
     ranks = settings.ranks()
     check_against_data(ranks, data)
@@ -61,16 +59,12 @@ def _run(
         return []
     experiment = store.experiment(settings.dataset.label, dataset_record(settings, data, summary), context)
     job = Job(settings, data, training, resources, ranks, output, experiment, composed.get(COMMAND, "").strip())
-    skip = settings.skip_finished if settings.skip_finished is not None else job.tune is not None or multirun
-    done = _finished(job) if skip or settings.dry_run else {}
     if settings.dry_run:
         pending = Search(settings, job.tune, data, experiment).pending() if job.tune else None
-        print_plan(settings, data, training, resources, done, pending)
+        print_plan(settings, data, training, resources, finished(job), pending)
         return []
-    job = dataclasses.replace(job, ranks=tuple(rank for rank in ranks if rank not in done))
-    if job.ranks:
-        experiment.describe()
-        done |= dict(zip(job.ranks, compute(job), strict=True))
+    skip = settings.skip_finished if settings.skip_finished is not None else job.tune is not None or multirun
+    done = complete(job, skip)
     return [done[rank] for rank in ranks]
 
 
@@ -85,23 +79,6 @@ def _load(settings: Settings) -> tuple[Prepared, TrainingData]:
             return load_gram(data, settings.dtype, data_dir, advance)
 
     return data, TrainingData(data.train, settings.dtype, data.item_names, gram)
-
-
-def _finished(job: Job) -> dict[Rank, Result]:
-    """The results of this job that the store already has: those with the same run key."""
-    settings = job.settings
-    finished = {}
-    for rank in job.ranks:
-        runs = job.experiment.find(f"tags.kind = 'cell' and tags.run_key = '{run_key(settings, job.data, rank)}'")
-        # A cell whose search ran out of time, or without the model that is asked for, does not count.
-        runs = [run for run in runs if run.tags.get("search") != "cut"]
-        runs = [run for run in runs if not settings.save_model or run.tags.get("model") == "kept"]
-        if runs:
-            parent = runs[-1].tags.get("mlflow.parentRunId")
-            job_run = job.experiment.get(parent) if parent else None
-            result = finished[rank] = stored_result(cell_name(settings, rank), runs[-1], job_run)
-            _log.info("%s is finished already: test nDCG@100 %.4f", result.name, result.metrics["test/ndcg_100"])
-    return finished
 
 
 def dataset_record(settings: Settings, data: Prepared, summary: Mapping[str, Any]) -> DatasetRecord:

@@ -13,18 +13,22 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from edlae_sweeps.tracking.datasets import DatasetRecord
+from edlae_sweeps.tracking.experiment import Experiment, StoredRun
+from edlae_sweeps.tracking.lease import Busy, Lease
 from edlae_sweeps.tracking.opening import database_uri, redacted
 from edlae_sweeps.tracking.origin import origin_tags
 from edlae_sweeps.tracking.runs import Run
-from edlae_sweeps.tracking.store import Experiment, Store, StoredRun
+from edlae_sweeps.tracking.store import Store
 
 # Errors of the store are raised and shown in one line.
 logging.getLogger("mlflow").setLevel(logging.CRITICAL)
 logging.getLogger("alembic").setLevel(logging.CRITICAL)
 
 __all__ = [
+    "Busy",
     "DatasetRecord",
     "Experiment",
+    "Lease",
     "Run",
     "Store",
     "StoredRun",

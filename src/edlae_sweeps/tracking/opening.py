@@ -1,8 +1,10 @@
 """Opening a store: its URI, a probe, and its errors in one line."""
 
+import random
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from edlae_sweeps.errors import ConfigError, TrackingError
 
 _PROBE_SECONDS = 5
+# How often a request is repeated that met a row of another process.
+_MOST_TRIES = 8
+# What SQLite, PostgreSQL, MySQL and SQL Server say of a row that is there already.
+_CONFLICT = re.compile(
+    "unique constraint|duplicate key|duplicate entry|violation of (unique|primary) key", re.IGNORECASE
+)
 
 
 def database_uri(directory: Path) -> str:
@@ -45,7 +53,7 @@ def one_line_errors(uri: str, settings: str = "tracking.uri, tracking.dir") -> I
         yield
     except ModuleNotFoundError as error:
         raise TrackingError(
-            f"tracking store {redacted(uri)} needs the Python package {error.name}: install it"
+            f"tracking store {redacted(uri)} needs the Python package {error.name}: {_remedy(error.name)}"
         ) from error
     except (MlflowException, requests.RequestException, SQLAlchemyError, Timeout, OSError) as error:
         # SQLAlchemy's message starts with what it was doing; the database's says what is wrong.
@@ -53,9 +61,29 @@ def one_line_errors(uri: str, settings: str = "tracking.uri, tracking.dir") -> I
         while isinstance(cause.__cause__, SQLAlchemyError):
             cause = cause.__cause__
         reason = str(getattr(cause, "orig", None) or cause).strip().split("\n", 1)[0]
-        raise TrackingError(
-            f"tracking store {redacted(uri)}: {redacted(reason)}; see {settings}"
-        ) from error
+        raise TrackingError(f"tracking store {redacted(uri)}: {redacted(reason)}; see {settings}") from error
+
+
+def _remedy(package: str | None) -> str:
+    if package == "psycopg":
+        return "pip install 'edlae_sweeps[server]'"
+    if package == "psycopg2":
+        # SQLAlchemy before 2.1 takes it for postgresql://.
+        return "pip install 'edlae_sweeps[server]' and write postgresql+psycopg://"
+    return "install it"
+
+
+def unconflicted(call: Callable[[], object]) -> None:
+    """Call MLflow, and again if another process added the same row between its look and its insertion."""
+    for attempt in range(1, _MOST_TRIES + 1):
+        try:
+            call()
+        except MlflowException as error:
+            if attempt == _MOST_TRIES or not _CONFLICT.search(str(error)):
+                raise
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
+        else:
+            return
 
 
 def probe(uri: str, settings: str = "tracking.uri or MLFLOW_TRACKING_URI") -> None:

@@ -1,17 +1,14 @@
 """The life of one run, whatever ends it."""
 
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import psutil
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
@@ -19,14 +16,14 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.commit import source_commit
 from edlae_sweeps.tracking.datasets import DatasetRecord, dataset_input
-from edlae_sweeps.tracking.opening import one_line_errors
+from edlae_sweeps.tracking.heartbeat import beating
+from edlae_sweeps.tracking.lease import Busy
+from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
+from edlae_sweeps.tracking.process import process_tags
+from edlae_sweeps.tracking.slurm import slurm_tags
+from edlae_sweeps.tracking.watch import PARENT, SOURCE
 
-SOURCE = "edlae_sweeps"
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Start times are read from the wall clock, which may be set while a process runs.
-_CLOCK_SECONDS = 60
-# Metrics in one request, MLflow's limit.
-_MOST_METRICS = 1000
 # Characters of a tag, the smallest limit of MLflow's stores.
 _MOST_CHARACTERS = 5000
 # Seconds between two samples of the system metrics.
@@ -47,15 +44,19 @@ class Run:
         """Log what is known before the computation, so that a run that fails can be understood and repeated."""
         with one_line_errors(self._uri):
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
-            self._client.log_inputs(self.id, [dataset_input(dataset)])
+            # MLflow looks for the data set, then adds it; so do other processes at the same time.
+            unconflicted(lambda: self._client.log_inputs(self.id, [dataset_input(dataset)]))
         self.upload(files)
 
     def fill(self, params: Mapping[str, object], metrics: Sequence[tuple[str, float, int]]) -> None:
-        """Log parameters and metrics (name, value, step) in as few requests as MLflow allows."""
+        """Log parameters and metrics (name, value, step) in one request, if they are within MLflow's limits for one."""
         now = int(time.time() * 1000)
         with one_line_errors(self._uri):
-            self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
-            self._log_metrics([Metric(key, value, now, step) for key, value, step in metrics])
+            self._client.log_batch(
+                self.id,
+                metrics=[Metric(key, value, now, step) for key, value, step in metrics],
+                params=[Param(key, str(value)) for key, value in params.items()],
+            )
 
     def log(
         self,
@@ -78,8 +79,7 @@ class Run:
         ]
         steps += [Metric(key, value, now, _after(history.get(key))) for key, value in metrics.items()]
         with one_line_errors(self._uri):
-            self._log_metrics(steps)
-            self._client.log_batch(self.id, tags=[RunTag(key, value) for key, value in tags.items()])
+            self._client.log_batch(self.id, steps, tags=[RunTag(key, value) for key, value in tags.items()])
         self.upload(files)
 
     def upload(self, files: Iterable[Path], folder: str | None = None) -> None:
@@ -113,9 +113,11 @@ class Run:
                 raise
             _log.warning("run %s stays open until the next start: %s", self.id, failure)
 
-    def _log_metrics(self, metrics: Sequence[Metric]) -> None:
-        for start in range(0, len(metrics), _MOST_METRICS):
-            self._client.log_batch(self.id, metrics[start : start + _MOST_METRICS])
+    def withdraw(self) -> None:
+        """Delete the run: its work is another run's."""
+        with one_line_errors(self._uri):
+            self._client.set_terminated(self.id, "KILLED")
+            self._client.delete_run(self.id)
 
 
 def _after(values: Sequence[float] | None) -> int:
@@ -126,19 +128,26 @@ def _after(values: Sequence[float] | None) -> int:
 def live_run(
     client: MlflowClient, uri: str, experiment: str, name: str, tags: Mapping[str, str], parent: Run | None
 ) -> Iterator[Run]:
-    """A run that is RUNNING inside the block, then FINISHED, FAILED, or KILLED if a signal stopped the process."""
+    """A run that is RUNNING inside the block, then FINISHED, FAILED, or KILLED if a signal stopped the process.
+
+    Busy, raised inside the block, deletes it.
+    """
     source = {"mlflow.source.name": SOURCE, "mlflow.source.type": "LOCAL"}
     if commit := source_commit(Path(__file__).resolve().parents[1]):
         source["mlflow.source.git.commit"] = commit
-    family = {"mlflow.parentRunId": parent.id} if parent else {}
+    family = {PARENT: parent.id} if parent else {}
+    own = {**process_tags(), **slurm_tags(), **source, **family, **tags}
     run: Run | None = None
     status, failure = "FAILED", None
     try:
         with stops_deferred(), one_line_errors(uri):
-            created = client.create_run(experiment, run_name=name, tags={**_process(), **source, **family, **tags})
-            run = Run(client, uri, created.info.run_id)
-        yield run
+            run = Run(client, uri, client.create_run(experiment, run_name=name, tags=own).info.run_id)
+        with beating(client, uri, run.id) if parent is None else nullcontext():
+            yield run
         status = "FINISHED"
+    except Busy:
+        status = "WITHDRAWN"
+        raise
     except KeyboardInterrupt:
         status = "KILLED"
         raise
@@ -148,7 +157,10 @@ def live_run(
     finally:
         if run is not None:
             with stops_deferred():
-                run.end(status, failure)
+                if status == "WITHDRAWN":
+                    run.withdraw()
+                else:
+                    run.end(status, failure)
 
 
 @contextmanager
@@ -170,20 +182,3 @@ def stops_deferred() -> Iterator[None]:
                 signal.signal(number, handler)
         for signum in pending:
             signal.raise_signal(signum)
-
-
-def _process() -> dict[str, str]:
-    """Tags that identify a process: host, number and start time."""
-    return {"host": socket.gethostname(), "pid": str(os.getpid()), "pid_start": f"{psutil.Process().create_time():.2f}"}
-
-
-def is_gone(tags: Mapping[str, str]) -> bool:
-    """Whether the process on this host that made a run with these tags has ended; False for runs of other programs."""
-    if tags.get("mlflow.source.name") != SOURCE or not {"pid", "pid_start"} <= tags.keys():
-        return False
-    try:
-        process = psutil.Process(int(tags["pid"]))
-        started = abs(process.create_time() - float(tags["pid_start"])) < _CLOCK_SECONDS
-        return not started or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True

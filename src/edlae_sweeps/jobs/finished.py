@@ -1,0 +1,92 @@
+"""What of a job is finished, and the rest of it, which no two commands compute at the same time."""
+
+import dataclasses
+import logging
+from collections.abc import Collection, Mapping
+from functools import partial
+
+from edlae_sweeps.jobs.compute import Job, compute
+from edlae_sweeps.jobs.result import Result, cell_name, stored_result
+from edlae_sweeps.methods import Rank
+from edlae_sweeps.settings import run_key, study_key
+from edlae_sweeps.tracking import Busy, Lease, StoredRun
+
+_log = logging.getLogger(__name__)
+
+
+def complete(job: Job, skip: bool) -> dict[Rank, Result]:
+    """The result of every rank of a job; with `skip`, those that the store has already are taken from it.
+
+    If another command is computing some of the same cells, or runs the same search, this one waits and then takes what
+    that one finished, whatever `skip` is. Only fits that are repeated on purpose, to time them, never wait.
+    """
+    alone = job.settings.skip_finished is False or job.settings.repeat is not None
+    old = frozenset[str]() if skip else _stored_ids(job)
+    while True:
+        seen = _stored_ids(job)
+        done = _newest(job, old)
+        rest = tuple(rank for rank in job.ranks if rank not in done)
+        if not rest:
+            return _results(job, done)
+        lease = None if alone else Lease(_keys(job, rest), partial(_unchanged, job, seen))
+        if lease and job.experiment.wait(lease.keys):
+            continue
+        job.experiment.describe()
+        try:
+            computed = compute(dataclasses.replace(job, ranks=rest, lease=lease))
+        except Busy:
+            continue
+        return {**_results(job, done), **dict(zip(rest, computed, strict=True))}
+
+
+def finished(job: Job) -> dict[Rank, Result]:
+    """The results of this job that the store already has."""
+    return _results(job, _newest(job, frozenset()))
+
+
+def _keys(job: Job, ranks: Collection[Rank]) -> list[str]:
+    """The keys of the work on these ranks. The ranks of a search share its evaluations."""
+    if job.tune is not None:
+        return [study_key(job.settings, job.tune, job.data)]
+    return [run_key(job.settings, job.data, rank) for rank in ranks]
+
+
+def _stored_ids(job: Job) -> frozenset[str]:
+    """The ids of all finished runs that belong to this job: its cells, and the evaluations of its search."""
+    runs = [run for rank in job.ranks for run in _cells(job, rank)]
+    if job.tune is not None:
+        (key,) = _keys(job, job.ranks)
+        runs += job.experiment.find(f"tags.kind = 'evaluation' and tags.study = '{key}'")
+    return frozenset(run.id for run in runs)
+
+
+def _unchanged(job: Job, seen: frozenset[str]) -> bool:
+    return _stored_ids(job) == seen
+
+
+def _cells(job: Job, rank: Rank) -> list[StoredRun]:
+    """The finished cells of a rank, oldest first: those with the same run key."""
+    return job.experiment.find(f"tags.kind = 'cell' and tags.run_key = '{run_key(job.settings, job.data, rank)}'")
+
+
+def _newest(job: Job, old: Collection[str]) -> dict[Rank, StoredRun]:
+    """The newest finished cell of each rank that has one, but for runs with the ids `old`."""
+    newest = {}
+    for rank in job.ranks:
+        for run in _cells(job, rank):
+            # A cell whose search ran out of time, or without the model that is asked for, does not count.
+            kept = not job.settings.save_model or run.tags.get("model") == "kept"
+            if kept and run.tags.get("search") != "cut" and run.id not in old:
+                newest[rank] = run
+    return newest
+
+
+def _results(job: Job, runs: Mapping[Rank, StoredRun]) -> dict[Rank, Result]:
+    """The results that finished cells hold."""
+    results = {}
+    for rank, run in runs.items():
+        parent = run.tags.get("mlflow.parentRunId")
+        job_run = job.experiment.get(parent) if parent else None
+        result = results[rank] = stored_result(cell_name(job.settings, rank), run, job_run)
+        _log.info("%s is finished already: test nDCG@100 %.4f", result.name, result.metrics["test/ndcg_100"])
+    return results
