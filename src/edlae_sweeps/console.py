@@ -45,6 +45,11 @@ class Stage:
             self._progress.start()
 
 
+def hide_progress() -> None:
+    """Show no progress from now on: another process owns the terminal. Lines are still logged."""
+    _progress_console.quiet = True
+
+
 @contextmanager
 def stage(label: str) -> Iterator[Stage]:
     """Show `label` with a spinner and the time, and with a bar once the yielded stage is called.
@@ -59,7 +64,7 @@ def stage(label: str) -> Iterator[Stage]:
         TimeRemainingColumn(),
     )
     start = time.perf_counter()
-    progress = Progress(*columns, console=_progress_console, transient=True, disable=not _progress_console.is_terminal)
+    progress = Progress(*columns, console=_progress_console, transient=True, disable=not _shows_progress())
     task = progress.add_task(label, total=None)
     with suppress(OSError):
         progress.start()
@@ -70,6 +75,10 @@ def stage(label: str) -> Iterator[Stage]:
         with suppress(OSError):
             progress.stop()
     _log.info("%-34s %6.1f s", label, time.perf_counter() - start)
+
+
+def _shows_progress() -> bool:
+    return _progress_console.is_terminal and not _progress_console.quiet
 
 
 def print_table(title: str, header: Iterable[str], rows: Iterable[Iterable[str]], texts: Collection[str] = ()) -> None:

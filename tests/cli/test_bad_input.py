@@ -180,14 +180,18 @@ def test_a_multirun_continues_after_a_failed_job(run: Run, tmp_path: Path):
     assert [line for line in lines if line.startswith("error: job")] == [
         line for line in lines if "rank=0: choose" in line or "rank=99999: the data" in line
     ]
-    assert lines[-1] == "error: 2 job(s) failed: rank=0; rank=99999"
+    assert lines[-1] == "error: of 3 jobs, 2 failed: 0 (rank=0), 2 (rank=99999)"
     assert statuses(tmp_path) == ["FINISHED"]
 
 
 def test_a_multirun_stops_at_a_failed_job_with_on_error_stop(run: Run, tmp_path: Path):
     status, lines = run("-m", "rank=0,10", "on_error=stop")
     assert status == 2
-    assert lines[-1] == "error: stopped after a failed job: on_error=stop,rank=0"
+    assert lines[-2] == "job 1 (rank=10): on_error=stop, and job 0 (rank=0) failed"
+    assert lines[-1] == (
+        "error: of 2 jobs, 1 failed: 0 (rank=0); 1 not started: 1 (rank=10); "
+        "the same command computes what is missing"
+    )
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
 
 

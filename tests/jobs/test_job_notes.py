@@ -76,7 +76,7 @@ def test_the_job_has_the_best_cell_the_baseline_and_a_note(job, tmp_path):
 def test_the_summary_shows_the_baseline_of_cells_from_the_store(job, capsys):
     settings, _, _ = job("rank=[2,5]")
     _, results, _ = job("rank=[2,5]", "skip_finished=true")
-    print_summary([(settings, results)])
+    print_summary([(settings.dataset.label, results)], settings.tracking)
     shown = capsys.readouterr().out
     (row,) = [line for line in shown.splitlines() if "popularity" in line]
     assert f"{results[0].baseline['baseline/ndcg_100']:.4f}" in row

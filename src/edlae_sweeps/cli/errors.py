@@ -14,6 +14,8 @@ from edlae_sweeps.cli.schema import choice_of
 from edlae_sweeps.errors import EdlaeSweepsError
 
 USER_ERROR = 2
+# Launcher → the extra that it needs.
+_EXTRAS = {"joblib": "cluster", "submitit_local": "cluster", "submitit_slurm": "cluster", "ray": "ray"}
 # A key that has moved → its place now.
 MOVED = {"method.search": "tune.search", "method.device": "device"}
 
@@ -88,6 +90,8 @@ def _choices(conf: Path, group: str) -> list[str]:
 def _unknown_choice(path: str, options: Sequence[str]) -> str:
     group, _, name = path.rpartition("/")
     offered = [option for option in options if not option.startswith("_")]
+    if group == "hydra/launcher" and name in _EXTRAS:
+        return f"{group}={name} needs the extra {_EXTRAS[name]}: pip install 'edlae_sweeps[{_EXTRAS[name]}]'"
     return f"{group}={name}: no such choice{near(name, offered)}; choose from {', '.join(offered)}"
 
 

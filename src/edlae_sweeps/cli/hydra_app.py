@@ -16,7 +16,7 @@ from edlae_sweeps.cli.errors import MOVED, USER_ERROR, user_message
 from edlae_sweeps.cli.keys import conf_dir
 from edlae_sweeps.cli.output import flush_output, print_error, replace_unprintable
 from edlae_sweeps.cli.signals import Stopped, stop_signals
-from edlae_sweeps.cli.versions import VERSION_BASE
+from edlae_sweeps.cli.versions import MAIN
 
 # Takes a message, empty if all went well, and an exit status.
 End = Callable[[str, int], NoReturn]
@@ -32,11 +32,21 @@ def end(error: str = "", status: int = 0) -> NoReturn:
     sys.exit(status)
 
 
-def run_app(config_name: str, task: Callable[[DictConfig], None], end: End = end) -> NoReturn:
+def one_line(error: Exception) -> str | None:
+    """One line for an error that the user can fix; None for a bug."""
+    return user_message(error, conf_dir())
+
+
+def run_app(
+    config_name: str,
+    task: Callable[[DictConfig], None],
+    end: End = end,
+    one_line: Callable[[Exception], str | None] = one_line,
+) -> NoReturn:
     """Compose the configuration and call `task`, then `end`.
 
-    The exit status is 0, 2 for an error that the user can fix, or 128 + the signal that stopped the process. Bugs keep
-    their traceback.
+    `one_line` describes an error that is no bug. The exit status is 0, 2 for such an error, or 128 + the signal that
+    stopped the process. Bugs keep their traceback.
     """
     # Without this, Hydra exits by itself with a shortened traceback.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -49,14 +59,14 @@ def run_app(config_name: str, task: Callable[[DictConfig], None], end: End = end
     sys.argv[1:] = current_spelling(sys.argv[1:])
     with stop_signals():
         try:
-            hydra.main(**VERSION_BASE, config_path=str(conf_dir()), config_name=config_name)(task)()
+            hydra.main(**MAIN, config_path=str(conf_dir()), config_name=config_name)(task)()
         except KeyboardInterrupt as stop:
             name = str(stop) if isinstance(stop, Stopped) else "Ctrl-C"
             end(f"stopped by {name}", 128 + getattr(stop, "signum", signal.SIGINT))
         except Exception as error:
             if isinstance(error, BrokenPipeError) and not flush_output():
                 end("", 128 + signal.SIGPIPE)
-            message = user_message(error, conf_dir())
+            message = one_line(error)
             if message is None:
                 raise
             end(message, USER_ERROR)

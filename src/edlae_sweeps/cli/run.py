@@ -15,8 +15,9 @@ from edlae_sweeps.cli import hydra_app
 from edlae_sweeps.cli.compose import register_resolvers, typed
 from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import run_app
-from edlae_sweeps.cli.output import print_error
-from edlae_sweeps.cli.signals import stop_signals
+from edlae_sweeps.cli.multirun import Multirun
+from edlae_sweeps.cli.parent import announced, forget
+from edlae_sweeps.cli.worker import run_and_record
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.settings import Settings
 
@@ -25,73 +26,58 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """Run the command line; the exit status is that of `run_app`, and 2 if a job of a multirun failed."""
-    jobs = Jobs()
-    run_app("config", jobs.task, jobs.end)
+    """Run the command line; the exit status is that of `run_app`, 2 if a job failed, 1 if it ended by a bug."""
+    try:
+        run_app("config", task, end, one_line)
+    finally:
+        forget()
 
 
-class Jobs:
-    """The jobs of one command. `task` runs one, `end` shows the results of all.
+def task(config: DictConfig) -> None:
+    """One job, as Hydra calls it: in this process, or in one of a launcher's, which has no resolvers yet."""
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        register_resolvers()
+        job = run_and_record(config, _run)
+        if parent := announced():
+            # The basic launcher runs its jobs in this process.
+            parent.show(job)
+        return
+    try:
+        settings, results = _run(config, None)
+    except EdlaeSweepsError as error:
+        # Raised further, Hydra would log it too.
+        end(str(error), USER_ERROR)
+    if results:
+        # It imports MLflow.
+        from edlae_sweeps.cli.summary import print_summary
 
-    A launcher pickles `task` for its worker processes, whose copies start without results.
-    """
+        print_summary([(settings.dataset.label, results)], settings.tracking)
 
-    def __init__(self) -> None:
-        self._finished: list[tuple[Settings, Sequence[Result]]] = []
-        self._failed: list[str] = []
 
-    def task(self, config: DictConfig) -> None:
-        """One job, as Hydra calls it."""
-        hydra_config = HydraConfig.get()
-        # The basic launcher runs its jobs in this process. The workers of another one have no signal handlers and no
-        # resolvers yet, and print their own results.
-        if hydra_config.mode is RunMode.RUN or hydra_config.runtime.choices["hydra/launcher"] == "basic":
-            self._run_here(config)
-        else:
-            register_resolvers()
-            with stop_signals():
-                finished = _run(config)
-                if finished[1]:
-                    _print_summary([finished])
-                    _register(*finished)
-
-    def end(self, error: str = "", status: int = 0) -> NoReturn:
-        """Show the finished jobs, then what went wrong, and exit."""
-        if self._failed and not status:
-            error, status = f"{len(self._failed)} job(s) failed: {'; '.join(self._failed)}", USER_ERROR
+def end(error: str = "", status: int = 0) -> NoReturn:
+    """Show what the jobs of a multirun left, then what went wrong, and exit."""
+    if parent := announced():
         # The terminal may be closed by now.
         with suppress(OSError):
-            if self._finished:
-                _print_summary(self._finished)
-        hydra_app.end(error, status)
-
-    def _run_here(self, config: DictConfig) -> None:
-        try:
-            finished = _run(config)
-            if finished[1]:
-                self._finished.append(finished)
-                _register(*finished)
-        except EdlaeSweepsError as error:
-            self._fail(str(error), config)
-
-    def _fail(self, error: str, config: DictConfig) -> None:
-        """End a single run. In a multirun go on: raised further, the error would end the other jobs too."""
-        hydra_config = HydraConfig.get()
-        if hydra_config.mode is RunMode.RUN:
-            self.end(error, USER_ERROR)
-        name = hydra_config.job.override_dirname
-        print_error(f"error: job {hydra_config.job.num} ({name}): {error}")
-        self._failed.append(name)
-        if "on_error" in config and config.on_error.name == "stop":
-            self.end(f"stopped after a failed job: {name}", USER_ERROR)
+            error, status = parent.end(error, status)
+    hydra_app.end(error, status)
 
 
-def _run(config: DictConfig) -> "tuple[Settings, Sequence[Result]]":
+def one_line(error: Exception) -> str | None:
+    """One line for an error that the user can fix, or that a launcher met; None for a bug."""
+    message, parent = hydra_app.one_line(error), announced()
+    return parent.launcher_failed(error) if message is None and parent else message
+
+
+def _run(config: DictConfig, multirun: Multirun | None) -> "tuple[Settings, Sequence[Result]]":
     """The settings and the results of one job."""
     hydra_config = HydraConfig.get()
     settings = typed(config, Settings)
     if settings.register:
         settings = dataclasses.replace(settings, save_model=True)
+    if multirun is not None:
+        threads, memory = settings.threads or multirun.threads, settings.memory or multirun.memory
+        settings = dataclasses.replace(settings, threads=threads, memory=memory)
     # They import MLflow and SciPy's statistics, which take seconds: not before the settings are known to be good.
     from edlae_sweeps.jobs import run_job
     from edlae_sweeps.tracking import redacted
@@ -105,21 +91,9 @@ def _run(config: DictConfig) -> "tuple[Settings, Sequence[Result]]":
         "command.txt": command,
     }
     composed = {name: redacted(text) for name, text in texts.items()}
-    multirun = hydra_config.mode is RunMode.MULTIRUN
-    return settings, run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun)
-
-
-def _register(settings: Settings, results: "Sequence[Result]") -> None:
-    """Register the best result of a job if it asks for that."""
-    if settings.register:
-        # It imports MLflow.
+    results = run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun is not None)
+    if settings.register and results:
         from edlae_sweeps.cli.register import register_results
 
         register_results(settings, results)
-
-
-def _print_summary(jobs: "Sequence[tuple[Settings, Sequence[Result]]]") -> None:
-    # It imports MLflow.
-    from edlae_sweeps.cli.summary import print_summary
-
-    print_summary(jobs)
+    return settings, results

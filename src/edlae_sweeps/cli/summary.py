@@ -7,38 +7,40 @@ from pathlib import Path
 from edlae_sweeps.console import print_line, print_table
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.jobs import Result
-from edlae_sweeps.settings import Settings
+from edlae_sweeps.settings import Tracking
 from edlae_sweeps.tracking import Store, database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
 
 
-def print_summary(jobs: Sequence[tuple[Settings, Sequence[Result]]]) -> None:
+def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracking) -> None:
     """Print the test metrics of all results, one table a data set, below its popularity baseline; then how to browse.
 
-    `jobs` holds the settings and the results of each job, at least one result each.
+    `jobs` holds the label of the data set and the results of each job, at least one result each.
     """
-    for label in dict.fromkeys(settings.dataset.label for settings, _ in jobs):
-        results = [result for settings, results in jobs if settings.dataset.label == label for result in results]
+    labels = dict.fromkeys(label for label, _ in jobs)
+    for label in labels:
+        results = [result for of, results in jobs if of == label for result in results]
         print_table(f"{label}, test users", _HEADER, [*_baseline(results), *map(_row, results)])
         if any(result.shared for result in results):
             print_line("* the ranks of the job share the factorisation")
-    for line in dict.fromkeys(line for settings, _ in jobs for line in _browse(settings)):
+    for line in _browse(list(labels), tracking):
         print_line(line)
 
 
-def _browse(settings: Settings) -> list[str]:
-    """How to open the cells in MLflow's pages: the command that serves a database, and the link."""
-    uri = settings.tracking.uri or database_uri(Path(settings.tracking.dir))
+def _browse(labels: Sequence[str], tracking: Tracking) -> list[str]:
+    """How to open the cells in MLflow's pages: the command that serves a database, and a link for each data set."""
+    uri = tracking.uri or database_uri(Path(tracking.dir))
     try:
-        page = Store(settings.tracking.uri, Path(settings.tracking.dir)).page(settings.dataset.label)
+        store = Store(tracking.uri, Path(tracking.dir))
+        pages = [page for label in labels if (page := store.page(label))]
     except TrackingError:
-        # The results are logged; only the link is missing.
-        page = None
+        # The results are logged; only the links are missing.
+        pages = []
     if uri.startswith(("http://", "https://")):
-        return [f"browse: {page or redacted(uri)}"]
+        return [f"browse: {page}" for page in pages or [redacted(uri)]]
     command = f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
-    return [command, *([f"        {page}"] if page else [])]
+    return [command, *(f"        {page}" for page in pages)]
 
 
 def _baseline(results: Sequence[Result]) -> list[list[str]]:

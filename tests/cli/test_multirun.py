@@ -1,0 +1,251 @@
+"""The jobs of a multirun, as files that the parent shows."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from commands import SMALL, Command, run_command
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from edlae_sweeps.cli.compose import register
+from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.launchers import jobs_at_once, share, stop_jobs
+from edlae_sweeps.cli.multirun import Multirun
+from edlae_sweeps.cli.parent import Parent
+from edlae_sweeps.cli.signals import Stopped, before_stop, stop_signals, stop_then
+from edlae_sweeps.cli.versions import VERSION_BASE
+from edlae_sweeps.cli.worker import run_and_record
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.resources import cores
+
+TRACKING = OmegaConf.create({"uri": None, "dir": "mlruns"})
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch, capfd) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run_command("__main__", arguments, capfd)
+
+
+@pytest.fixture
+def composed(tmp_path: Path) -> DictConfig:
+    """The configuration of job 1 as a launcher's worker has it."""
+    register()
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
+        config = compose("config", ["on_error=stop"], return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.sweep.dir = str(tmp_path)
+        config.hydra.job.num = 1
+        config.hydra.runtime.output_dir = str(tmp_path / "1")
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1").mkdir()
+    return config
+
+
+@pytest.fixture
+def worker(composed, monkeypatch):
+    """Run job 1 of two as a worker of a launcher does; `run` takes the place of the computation."""
+    from hydra.core.hydra_config import HydraConfig
+
+    monkeypatch.setattr(HydraConfig, "get", lambda: composed.hydra)
+    return lambda run: run_and_record(composed, run)
+
+
+def multirun(folder: Path, launcher: str = "joblib") -> Multirun:
+    made = Multirun(folder, launcher, ["rank=1", "rank=2"])
+    made.write()
+    return made
+
+
+def raising(error: BaseException):
+    def run(*_arguments):
+        print("a line before it")
+        raise error
+
+    return run
+
+
+def test_the_list_of_jobs_names_what_varies(run, tmp_path):
+    status, out, err = run("-m", *SMALL, "rank=2,3", "method.l2=10,20", "dry_run=true")
+    assert status == 0, err
+    (plan,) = tmp_path.rglob("jobs.json")
+    assert json.loads(plan.read_text())["names"] == [
+        f"rank={rank},method.l2={l2}" for rank in (2, 3) for l2 in (10, 20)
+    ]
+    assert sum("a dry run" in line for line in out) == 4
+
+
+def test_the_keys_of_an_experiment_are_named_too_and_the_command_line_wins(run, tmp_path):
+    status, _, err = run(*SMALL, "experiment=table1", "rank=2", "repeat=1", "dry_run=true")
+    assert status == 0, err
+    (plan,) = tmp_path.rglob("jobs.json")
+    assert json.loads(plan.read_text())["names"] == ["method=closed", "method=admm", "method=admm_published"]
+
+
+def test_a_bug_of_one_job_keeps_its_traceback_and_the_results_of_the_others(run, monkeypatch):
+    from edlae_sweeps.jobs import run as jobs
+
+    real = jobs._load
+
+    def load(settings):
+        if settings.rank == 3:
+            raise ZeroDivisionError("a bug")
+        return real(settings)
+
+    monkeypatch.setattr(jobs, "_load", load)
+    status, out, err = run("-m", *SMALL, "rank=2,3,4")
+    assert status == 1
+    assert sum(line.lstrip().startswith("closed") for line in out) == 2
+    assert "Traceback (most recent call last):" in err
+    assert "error: job 1 (rank=3) ended by a bug: ZeroDivisionError: a bug" in err
+    assert err[-1] == "error: of 3 jobs, 1 failed: 1 (rank=3)"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "text"),
+    [
+        (ConfigError("rank=7: too large"), "failed", "rank=7: too large"),
+        (Stopped(signal.SIGTERM), "stopped", "stopped by SIGTERM"),
+        (KeyboardInterrupt(), "stopped", "stopped by Ctrl-C"),
+    ],
+)
+def test_a_worker_records_how_its_job_ended_and_raises_nothing(worker, tmp_path, error, state, text):
+    multirun(tmp_path)
+    job = worker(raising(error))
+    assert (job.state, job.error, job.printed) == (state, text, "a line before it\n")
+    assert multirun(tmp_path).started() == [job]
+
+
+def test_a_stop_in_the_parents_process_is_raised_again(worker, tmp_path):
+    multirun(tmp_path, "basic")
+    with pytest.raises(Stopped):
+        worker(raising(Stopped(signal.SIGTERM)))
+    assert [job.state for job in multirun(tmp_path).started()] == ["stopped"]
+
+
+def test_a_job_does_not_start_after_a_stop_or_a_failure_with_on_error_stop(worker, tmp_path):
+    jobs = multirun(tmp_path)
+    jobs.job(0, tmp_path / "0").update("failed", error="no")
+    assert worker(raising(AssertionError())).error == "on_error=stop, and job 0 (rank=1) failed"
+    jobs.stop()
+    assert worker(raising(AssertionError())).error == "the multirun was stopped"
+
+
+def test_the_end_names_every_job_without_a_result(tmp_path, capfd):
+    names = [f"rank={rank}" for rank in range(1, 6)]
+    jobs = Multirun(tmp_path, "basic", names)
+    jobs.write()
+    for number, (state, error) in enumerate([("finished", ""), ("failed", "no"), ("stopped", "by x"), ("running", "")]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        jobs.job(number, folder).update(state, error=error)
+    error, status = Parent(jobs, TRACKING).end("", 0)
+    assert status == 2
+    assert error == (
+        "of 5 jobs, 1 failed: 1 (rank=2); 1 stopped: 2 (rank=3); 2 ended without a result: 3 (rank=4), 4 (rank=5); "
+        "the same command computes what is missing"
+    )
+    assert capfd.readouterr().err.splitlines() == ["error: job 1 (rank=2): no", "job 2 (rank=3): by x"]
+
+
+def test_composition_errors_are_no_lost_jobs(tmp_path):
+    assert Parent(multirun(tmp_path, "basic"), TRACKING).end("method=x: no such choice", 2) == (
+        "method=x: no such choice",
+        2,
+    )
+
+
+def test_stopping_asks_living_jobs_alone(tmp_path, monkeypatch):
+    jobs = multirun(tmp_path)
+    for number in (0, 1):
+        (tmp_path / str(number)).mkdir()
+    living = jobs.job(0, tmp_path / "0").update("running")
+    # No process has this number.
+    jobs.job(1, tmp_path / "1").update("running", pid=2**30)
+    asked = []
+
+    def kill(pid, signum):
+        asked.append((pid, signum))
+        living.update("stopped")
+
+    monkeypatch.setattr(os, "kill", kill)
+    stop_jobs(jobs)
+    assert asked == [(os.getpid(), signal.SIGTERM)]
+    assert jobs.stopped
+    assert living.host == socket.gethostname()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "options", "jobs", "at_once"),
+    [
+        ("basic", {}, 4, None),
+        ("submitit_slurm", {"cpus_per_task": 2}, 4, None),
+        ("joblib", {"n_jobs": 3}, 8, 3),
+        ("joblib", {"n_jobs": 3}, 2, 2),
+        ("joblib", {"n_jobs": -1}, 10**6, cores()),
+        ("submitit_local", {"cpus_per_task": None}, 5, 5),
+        ("ray", {"ray": {"init": {"address": None}, "remote": {"num_cpus": 1}}}, 10**6, cores()),
+        ("ray", {"ray": {"init": {"address": "ray://host"}, "remote": {}}}, 4, None),
+    ],
+)
+def test_jobs_at_once(launcher, options, jobs, at_once):
+    assert jobs_at_once(launcher, OmegaConf.create(options), jobs) == at_once
+
+
+def test_jobs_side_by_side_share_threads_and_memory():
+    one, four = (share("joblib", OmegaConf.create({"n_jobs": n}), 8) for n in (1, 4))
+    assert one["threads"] == cores()
+    assert four["threads"] == max(1, cores() // 4)
+    assert four["memory"] == pytest.approx(one["memory"] / 4, rel=0.2)
+    assert share("submitit_local", OmegaConf.create({"cpus_per_task": 1}), 2)["threads"] == 1
+
+
+def test_what_runs_before_a_stop():
+    done = []
+
+    def stopped() -> None:
+        with stop_signals():
+            before_stop(lambda: done.append("jobs stopped"))
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="SIGTERM"):
+        stopped()
+    assert done == ["jobs stopped"]
+
+
+def test_a_launchers_signal_stops_the_job_first():
+    seen = []
+    previous = signal.signal(signal.SIGUSR2, lambda signum, _: seen.append(f"requeued by {signum}"))
+
+    def job() -> None:
+        with stop_then(signal.SIGUSR2):
+            try:
+                signal.raise_signal(signal.SIGUSR2)
+            finally:
+                seen.append("run closed")
+
+    try:
+        with pytest.raises(Stopped):
+            job()
+        assert seen == ["run closed", f"requeued by {int(signal.SIGUSR2)}"]
+        with stop_then(signal.SIGUSR2):
+            pass
+        signal.raise_signal(signal.SIGUSR2)
+        assert len(seen) == 3
+    finally:
+        signal.signal(signal.SIGUSR2, previous)
+
+
+def test_a_launcher_that_is_not_installed_names_its_extra(run):
+    try:
+        import hydra_plugins.hydra_ray_launcher  # noqa: F401
+    except ImportError:
+        status, _, err = run("experiment=ray")
+        assert status == 2
+        assert err[-1] == "error: hydra/launcher=ray needs the extra ray: pip install 'edlae_sweeps[ray]'"
+    else:
+        pytest.skip("the launcher is installed")
