@@ -46,10 +46,10 @@ def default_signals() -> None:
 
 
 @contextmanager
-def mlflow_server(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
-    """MLflow's own server for the store below `folder`, on a loopback port; yields its process and URI."""
+def mlflow_server(folder: Path, database: str = "sqlite:///mlruns/mlflow.db") -> Iterator[tuple[subprocess.Popen, str]]:
+    """MLflow's own server in `folder`, by default on the store below it; yields its process and its URI."""
     port = free_port()
-    store = ["--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--artifacts-destination", str(folder / "served")]
+    store = ["--backend-store-uri", database, "--artifacts-destination", str(folder / "served")]
     address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", *store, *address],
