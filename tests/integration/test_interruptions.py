@@ -71,7 +71,8 @@ def drain(terminal: int) -> None:
 
 def test_the_next_start_closes_runs_of_dead_processes_and_leaves_living_ones(started, start, tmp_path):
     first = all_runs(tmp_path)[0].info.run_id
-    living = start("rank=500")
+    # Another job: the same one would wait for the first.
+    living = start("rank=400")
     wait_until(lambda: len(all_runs(tmp_path)) == 2)
     started.kill()
     started.wait()

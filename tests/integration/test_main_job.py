@@ -11,6 +11,7 @@ import pytest
 from mlflow.artifacts import download_artifacts
 
 from edlae_sweeps.datasets import Debian, load, read_arrays
+from edlae_sweeps.tracking.process import process_tags
 
 from .conftest import all_runs, client, mlflow_server
 
@@ -110,7 +111,7 @@ def test_the_result_file_has_the_same_content_as_the_run(folder, data_dir):
     assert (result["name"], main.info.run_name) == ("closed-k500", "closed-k500 λ=10 p=0.1")
     assert main.data.metrics == pytest.approx(result["metrics"])
     assert main.data.params == {name: str(value) for name, value in result["params"].items()}
-    process = {"host", "pid", "pid_start"}
+    process = {*process_tags(), "lease", "lease.keys", "heartbeat"}
     tags = {name: value for name, value in main.data.tags.items() if not name.startswith("mlflow.")}
     assert {name: value for name, value in tags.items() if name not in process} == result["tags"]
     artifact = download_artifacts(

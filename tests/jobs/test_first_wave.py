@@ -13,12 +13,15 @@ from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.methods import METHODS, Closed
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.tracking.process import process_tags
 
 FROZEN = load()
 TRAINED = {"deep", "denoising"}
 BEST = {"best/validation_ndcg_100", "best/test_ndcg_100", "best/test_ndcg_100_se"}
 # Tags that say nothing of the result.
 BOOKKEEPING = {"mlflow.user", "mlflow.source.git.commit", "mlflow.parentRunId", "mlflow.note.content"}
+# Later versions say more of the process that made a run.
+BOOKKEEPING |= {*process_tags(), "lease", "lease.keys", "heartbeat"}
 
 
 def job_parameters() -> list:

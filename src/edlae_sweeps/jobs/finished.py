@@ -17,13 +17,14 @@ _log = logging.getLogger(__name__)
 def complete(job: Job, skip: bool) -> dict[Rank, Result]:
     """The result of every rank of a job; with `skip`, those that the store has already are taken from it.
 
-    If another command is computing some of the same cells, or runs the same search, this one waits and then takes what
-    that one finished, whatever `skip` is. Only fits that are repeated on purpose, to time them, never wait.
+    If another command is computing some of the same cells, or runs the same search, this one waits. What others
+    finished since this command started is taken from the store whatever `skip` is. Only fits that are repeated on
+    purpose, to time them, never wait.
     """
     alone = job.settings.skip_finished is False or job.settings.repeat is not None
-    old = frozenset[str]() if skip else _stored_ids(job)
+    old = frozenset[str]() if skip else frozenset(run.id for run in _stored(job) if alone or not run.concurrent)
     while True:
-        seen = _stored_ids(job)
+        seen = {run.id for run in _stored(job)}
         done = _newest(job, old)
         rest = tuple(rank for rank in job.ranks if rank not in done)
         if not rest:
@@ -51,17 +52,18 @@ def _keys(job: Job, ranks: Collection[Rank]) -> list[str]:
     return [run_key(job.settings, job.data, rank) for rank in ranks]
 
 
-def _stored_ids(job: Job) -> frozenset[str]:
-    """The ids of all finished runs that belong to this job: its cells, and the evaluations of its search."""
+def _stored(job: Job) -> list[StoredRun]:
+    """All finished runs that belong to this job: its cells, and the evaluations of its search."""
     runs = [run for rank in job.ranks for run in _cells(job, rank)]
     if job.tune is not None:
         (key,) = _keys(job, job.ranks)
         runs += job.experiment.find(f"tags.kind = 'evaluation' and tags.study = '{key}'")
-    return frozenset(run.id for run in runs)
+    return runs
 
 
-def _unchanged(job: Job, seen: frozenset[str]) -> bool:
-    return _stored_ids(job) == seen
+def _unchanged(job: Job, seen: Collection[str]) -> bool:
+    """Whether the store has the same runs of this job as before."""
+    return {run.id for run in _stored(job)} == seen
 
 
 def _cells(job: Job, rank: Rank) -> list[StoredRun]:

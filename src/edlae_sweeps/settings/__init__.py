@@ -5,7 +5,7 @@ from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
 from edlae_sweeps.settings.parallel import PARALLELS, Alone, Dask, Parallel, Processes
 from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
-from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking
+from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking, redacted
 from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "cache_dir",
     "check_against_data",
     "recorded_settings",
+    "redacted",
     "run_key",
     "search_space",
     "study_key",

@@ -1,6 +1,7 @@
 """Where results are logged, and which of them a report shows."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,6 +12,13 @@ from edlae_sweeps.options import Options
 
 # URI schemes of MLflow's tracking stores, without the driver that may follow a +.
 _STORES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
+
+
+def redacted(text: str) -> str:
+    """`text` with the user names and passwords of the URIs in it masked."""
+    # A password may hold / and @, and a database takes it as an option too.
+    text = re.sub(r"://[^/\s'\"][^\s'\"]*@", "://***@", text)
+    return re.sub(r"([?&]\w*(?:password|passwd|pwd)=)[^&\s'\"]*", r"\1***", text, flags=re.IGNORECASE)
 
 
 def _uri_of_environment() -> str | None:
@@ -39,9 +47,13 @@ class Tracking(Options):
             raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
         if self.uri is not None and not _is_store(self.uri):
             raise ConfigError(
-                f"tracking.uri={self.uri}: MLflow keeps runs on a server or in a database; choose http://HOST:PORT, "
-                "sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
+                f"tracking.uri={redacted(self.uri)}: MLflow keeps runs on a server or in a database; choose "
+                "http://HOST:PORT, sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
             )
+
+    @override
+    def __repr__(self) -> str:
+        return redacted(super().__repr__())
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -15,6 +15,7 @@ from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.lease import Lease, hold, wait
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
+from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.runs import Run, live_run
 from edlae_sweeps.tracking.view import experiment_tags
 from edlae_sweeps.tracking.watch import pages
@@ -22,13 +23,21 @@ from edlae_sweeps.tracking.watch import pages
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run as the store holds it."""
+    """One run as the store holds it; `ended` in seconds of the clock of its host."""
 
     id: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     name: str
+    ended: float = 0
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether another process finished it after this one had started, as far as their clocks agree."""
+        own = process_tags()
+        same = all(self.tags.get(name) == own[name] for name in ("machine", "pid", "pid_ticks"))
+        return not same and self.ended > float(own["pid_start"])
 
 
 @dataclass(frozen=True)
@@ -131,4 +140,7 @@ class Experiment:
 
 
 def _stored(run: MlflowRun) -> StoredRun:
-    return StoredRun(run.info.run_id, run.data.params, run.data.metrics, run.data.tags, run.info.run_name or "")
+    info, data = run.info, run.data
+    return StoredRun(
+        info.run_id, data.params, data.metrics, data.tags, info.run_name or "", (info.end_time or 0) / 1000
+    )

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from edlae_sweeps.errors import ConfigError, TrackingError
+from edlae_sweeps.settings import redacted as redacted
 
 _PROBE_SECONDS = 5
 # How often a request is repeated that met a row of another process.
@@ -34,11 +35,6 @@ def database_uri(directory: Path) -> str:
     if make_url(uri).database != path:
         raise ConfigError(f"tracking.dir={directory}: a database URI can't hold this path; choose one without ? and %")
     return uri
-
-
-def redacted(text: str) -> str:
-    """`text` with the user names and passwords of the URIs in it masked."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def is_server(uri: str) -> bool:
