@@ -27,3 +27,7 @@ class SolverError(EdlaeSweepsError):
 
 class TrackingError(EdlaeSweepsError):
     """A tracking store that can't be reached, read or written."""
+
+
+class WorkersError(EdlaeSweepsError):
+    """Workers of another engine that can't be reached, can't do the work, or went away."""

@@ -23,7 +23,7 @@ def value(point: dict[str, float]) -> float:
 def searched(settings: Optuna, evaluations: int, rank: int = 10) -> list[Evaluation]:
     seen: list[Evaluation] = []
     for number in range(evaluations):
-        point = next_point(SPACE, settings, rank, seen, [START])
+        point = next_point(SPACE, settings, rank, seen, [], [START])
         if point is None:
             break
         seen.append(Evaluation(number, rank, point, {rank: {"ndcg_100": value(point), "recall_20": number}}, 1.0))
@@ -43,11 +43,11 @@ def test_a_search_begins_with_the_start_and_repeats_exactly(sampler):
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_point_depends_on_the_seed_the_rank_and_the_number_of_evaluations(sampler):
     seen = searched(tune(sampler), 12)
-    point = next_point(SPACE, tune(sampler), 10, seen, [START])
-    assert point == next_point(SPACE, tune(sampler), 10, list(seen), [START])
-    assert point != next_point(SPACE, tune(sampler, seed=1), 10, seen, [START])
-    assert point != next_point(SPACE, tune(sampler), 11, seen, [START])
-    assert point != next_point(SPACE, tune(sampler), 10, seen[:-1], [START])
+    point = next_point(SPACE, tune(sampler), 10, seen, [], [START])
+    assert point == next_point(SPACE, tune(sampler), 10, list(seen), [], [START])
+    assert point != next_point(SPACE, tune(sampler, seed=1), 10, seen, [], [START])
+    assert point != next_point(SPACE, tune(sampler), 11, seen, [], [START])
+    assert point != next_point(SPACE, tune(sampler), 10, seen[:-1], [], [START])
 
 
 def test_tpe_comes_nearer_to_the_optimum_than_random_points():
@@ -64,7 +64,7 @@ def test_failed_points_and_points_outside_the_ranges_are_no_trials_but_count():
     seen = searched(tune(), 12)
     failed = Evaluation(12, 10, {"l2": 5.0, "dropout": 0.5}, {}, 1.0, "singular")
     outside = Evaluation(13, 10, {"l2": 1e6, "dropout": 0.5}, {10: {"ndcg_100": 9.0}}, 1.0)
-    assert next_point(SPACE, tune(), 10, [*seen, failed, outside], [START])["l2"] <= 1000
+    assert next_point(SPACE, tune(), 10, [*seen, failed, outside], [], [START])["l2"] <= 1000
     assert best_for([*seen, failed], 10, "ndcg_100") is max(seen, key=lambda evaluation: value(evaluation.point))
     assert best_for([failed], 10, "ndcg_100") is None
     assert best_for(seen, 10, "recall_20") is seen[-1]
@@ -96,5 +96,5 @@ def test_the_border_of_a_range():
 def test_a_second_start_is_tried_after_the_first():
     other = {"l2": 20.0, "dropout": 0.2}
     first = Evaluation(0, 10, START, {10: {"ndcg_100": 0.5}}, 1.0)
-    assert next_point(SPACE, tune(), 10, [first], [START, other]) == other
-    assert next_point(SPACE, tune(), 10, [first], [START, START]) not in (START, other)
+    assert next_point(SPACE, tune(), 10, [first], [], [START, other]) == other
+    assert next_point(SPACE, tune(), 10, [first], [], [START, START]) not in (START, other)

@@ -19,7 +19,7 @@ from edlae_sweeps.jobs import run_job
 from edlae_sweeps.methods import Admm, Closed
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import Store
-from edlae_sweeps.tuning import validation
+from edlae_sweeps.workers import validation
 
 SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "dataset.mean_events=15",
          "dataset.topics=5", "dataset.heldout_users=100", "tune=optuna", "dtype=float64")  # fmt: skip

@@ -2,31 +2,27 @@
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edlae_sweeps.console import stage
-from edlae_sweeps.datasets import Prepared, TrainingData
-from edlae_sweeps.errors import DataError, TrackingError
+from edlae_sweeps.datasets import Prepared, TrainingData, load_gram
 from edlae_sweeps.evaluation import Popularity, evaluate
-from edlae_sweeps.jobs.files import search_tags, write_result, write_search
-from edlae_sweeps.jobs.kept import keep_model, log_kept_model
-from edlae_sweeps.jobs.measure import Inputs, Shared, fit_rank, measure, named, prepare, warm_up
-from edlae_sweeps.jobs.notes import cell_note, cell_run_name, job_run_name
-from edlae_sweeps.jobs.parent import log_job
-from edlae_sweeps.jobs.result import Result, cell_name, cell_params, cell_tags
-from edlae_sweeps.methods import Method, Rank, largest_rank
+from edlae_sweeps.jobs.limits import memory_needed
+from edlae_sweeps.jobs.notes import cell_run_name, job_run_name
+from edlae_sweeps.jobs.ranks import finish_ranks
+from edlae_sweeps.jobs.result import Result, cell_params, cell_tags
+from edlae_sweeps.methods import Method, Rank
 from edlae_sweeps.resources import Resources
 from edlae_sweeps.settings import Optuna, Settings
 from edlae_sweeps.tracking import Experiment, Lease, Run, origin_tags
 from edlae_sweeps.tuning import Search
+from edlae_sweeps.workers import Bench, Here, Pool, named, open_pool, warm_up
 
 _log = logging.getLogger(__name__)
 
@@ -89,22 +85,31 @@ class Job:
 
 def compute(job: Job) -> list[Result]:
     """The results of the ranks that are still to be done. Raises Busy, and leaves no run, if another run is at them."""
-    if job.tune is None:
-        with job.run() as run:
-            inputs = _inputs(job)
-            return _finish_ranks(job, inputs, [(job.settings.method, job.ranks)], run, None)
-    search = Search(job.settings, job.tune, job.data, job.experiment)
+    bench = Bench(job.data, job.training, job.resources)
+    needed = memory_needed(job.settings, job.settings.ranks(), job.training, job.resources)
+    with open_pool(job.settings, bench, needed) as pool:
+        if job.tune is None:
+            with job.run() as run:
+                baseline = _baseline(job, pool)
+                return finish_ranks(job, pool, baseline, [(job.settings.method, job.ranks)], run, None)
+        return _tuned(job, pool, Search(job.settings, job.tune, job.data, job.experiment))
+
+
+def _tuned(job: Job, pool: Pool, search: Search) -> list[Result]:
+    """The results at the best points of a search."""
     if search.seen:
         _log.info("the store has %d of %d evaluations already", len(search.seen), search.total)
     elif others := search.others():
         _log.info("a new search: %d evaluations in the store have other data, ranges or settings", others)
+    if pool.workers > search.tune.batch:
+        _log.warning("tune.batch=%d: of %d workers, a search uses as many", search.tune.batch, pool.workers)
     with job.run() as run:
-        inputs = _inputs(job)
+        baseline = _baseline(job, pool)
         with stage(f"tune {job.settings.method.name}") as progress:
-            search.run(job.training, job.resources, run, progress)
+            search.run(pool, run, progress)
         failed = [rank for rank in job.ranks if not search.succeeded(rank)]
         job = dataclasses.replace(job, ranks=tuple(rank for rank in job.ranks if rank not in failed))
-        results = _finish_ranks(job, inputs, _best_groups(search, job.ranks), run, search)
+        results = finish_ranks(job, pool, baseline, _best_groups(search, job.ranks), run, search)
         # Only now, when the other ranks have their results, raise for those that failed.
         for rank in failed:
             search.best(rank)
@@ -119,99 +124,19 @@ def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method[Any
     return [(search.method_at(search.best(group[0]).point), tuple(group)) for group in groups.values()]
 
 
-def _inputs(job: Job) -> Inputs:
-    """Gram matrix and popularity baseline."""
+def _baseline(job: Job, pool: Pool) -> dict[str, float]:
+    """The metrics baseline/* of popularity. Afterwards G is in the cache, and in memory if the fits run here."""
     if job.settings.repeat:
         # The first call of a library is slower than those that are to be timed.
         warm_up(job.settings.dtype)
-    start = time.perf_counter()
-    gram = job.training.gram
-    gram_seconds = time.perf_counter() - start
+    if isinstance(pool, Here):
+        # The first use is timed.
+        _ = pool.bench.gram_seconds
+        gram = job.training.gram
+    else:
+        with stage("Gram matrix") as advance:
+            gram = load_gram(job.data, job.settings.dtype, Path(job.settings.data_dir).expanduser(), advance)
+    popularity = Popularity(np.diagonal(gram).copy())
+    del gram
     with stage("popularity baseline") as advance:
-        popularity = Popularity(np.diagonal(gram).copy())
-        baseline = evaluate(popularity, job.data.test, advance, job.resources).summary()
-    return Inputs(job.data, job.training, job.resources, named("baseline", baseline), gram_seconds)
-
-
-def _finish_ranks(
-    job: Job,
-    inputs: Inputs,
-    groups: Iterable[tuple[Method[Any], tuple[Rank, ...]]],
-    run: Run,
-    search: Search | None,
-) -> list[Result]:
-    """Fit and measure each rank, write its result to disk, then log it: in `run`, or below it if that is a job's.
-
-    If the tracking store goes away, the remaining ranks are still measured and written.
-    """
-    results: dict[Rank, Result] = {}
-    unreachable = _failure(partial(run.log, metrics=inputs.baseline)) if job.parent else None
-    for method, ranks in groups:
-        low = largest_rank(ranks)
-        with stage(f"factorise {method.name}{f' to rank {low}' if low else ''}"):
-            shared = prepare(method, inputs, ranks)
-        for rank in ranks:
-            results[rank], files = _finish_rank(job, inputs, shared, rank, search)
-            unreachable = unreachable or _failure(partial(_log_cell, job, shared, rank, results[rank], files, run))
-        # Free it before the next one: each is as large as the Gram matrix.
-        del shared
-    finished = [results[rank] for rank in job.ranks]
-    if job.parent and finished:
-        log = partial(log_job, job.settings, finished, job.output, job.command, run)
-        unreachable = unreachable or _failure(log)
-    if unreachable:
-        raise TrackingError(f"{unreachable}; the results are in {job.output}") from unreachable
-    return finished
-
-
-def _log_cell(job: Job, shared: Shared, rank: Rank, result: Result, files: Iterable[Path], run: Run) -> None:
-    """Log a result: in `run`, or below it if that is a job's."""
-    cell = job.cell_run(shared.method, rank, shared.shared, run) if job.parent else nullcontext(run)
-    note = cell_note(job.settings, result, job.command)
-    with cell as tracked:
-        tracked.log(metrics=result.metrics, tags=result.tags, files=files, history=result.history, note=note)
-        if result.tags.get("model") == "kept":
-            log_kept_model(job.experiment, tracked, result, job.folder(result.name))
-
-
-def _failure(log: Callable[[], None]) -> TrackingError | None:
-    """The error of the store that `log` met, if any."""
-    try:
-        log()
-    except TrackingError as error:
-        return error
-    return None
-
-
-def _finish_rank(
-    job: Job, inputs: Inputs, shared: Shared, rank: Rank, search: Search | None
-) -> tuple[Result, list[Path]]:
-    """The result of one rank, and its files in the output folder of the job or below it."""
-    settings, name = job.settings, cell_name(job.settings, rank)
-    validation = job.data.validation if settings.epoch_metrics else None
-    with nullcontext() if shared.method.nested else stage(f"fit {name}") as advance:
-        fitted = fit_rank(shared, rank, inputs, advance, validation)
-    with stage(f"evaluate {name}") as advance:
-        measured = measure(shared, fitted, inputs, advance)
-    folder = job.folder(name)
-    folder.mkdir(exist_ok=True)
-    files, failure = [], None
-    metrics = {**measured.metrics, **({} if job.parent else inputs.baseline)}
-    tags = {**cell_tags(settings, job.data, rank, shared.shared), **measured.tags}
-    if search is not None:
-        metrics["tune/evaluations"] = float(len(search.table(rank)))
-        tags |= search_tags(search, rank)
-        files += write_search(search, rank, folder)
-    if settings.save_model:
-        try:
-            keep_model(fitted.model, job.data, folder)
-            tags["model"] = "kept"
-        except DataError as error:
-            failure = error
-    result = Result(name, cell_params(settings, shared.method, rank), metrics, tags, measured.history, inputs.baseline)
-    files += write_result(result, measured.test, fitted.model, folder)
-    if failure is not None:
-        # The disk was too full for the model; the result without it is safe now.
-        raise failure
-    _log.info("%s: test nDCG@100 %.4f ± %.4f", name, metrics["test/ndcg_100"], metrics["test/ndcg_100_se"])
-    return result, files
+        return named("baseline", evaluate(popularity, job.data.test, advance, job.resources).summary())

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from edlae_sweeps.datasets import write_arrays
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.evaluation import PerUser, diagonal
+from edlae_sweeps.evaluation import PerUser
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.methods import Rank
-from edlae_sweeps.models import Model
+from edlae_sweeps.models.objective import Vector
 from edlae_sweeps.plots import plot_history, plot_landscape
 from edlae_sweeps.tuning import Search, at_border
 
@@ -29,11 +29,13 @@ def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
     return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
 
 
-def write_result(result: Result, per_user: PerUser, model: Model, folder: Path) -> list[Path]:
-    """Write result.json, per_user.npz and diagonal.npz to `folder`; list them. Raises DataError if that fails."""
+def write_result(result: Result, per_user: PerUser, beta: Vector | None, folder: Path) -> list[Path]:
+    """Write result.json, per_user.npz and, if there is one, the diagonal `beta` (n,) to `folder`; list the files.
+
+    Raises DataError if that fails.
+    """
     files = _write_texts(folder, {"result.json": result.json()})
     arrays = {"per_user.npz": vars(per_user)}
-    beta = diagonal(model)
     if beta is not None:
         arrays["diagonal.npz"] = {"diagonal": beta}
     for name, content in arrays.items():

@@ -1,12 +1,14 @@
 """The next point to evaluate, as a pure function of the evaluations so far; the only importer of optuna.
 
 Each question rebuilds the study of a rank from the evaluations, with a sampler seeded by the seed, the rank and the
-number of evaluations. A search that was killed therefore continues with the points of an uninterrupted one.
+number of points before. A search that was killed therefore continues with the points of an uninterrupted one.
 """
 
 import itertools
+import warnings
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.settings import Optuna, Range
@@ -17,19 +19,25 @@ _BORDER = 0.01
 
 
 def next_point(
-    space: Mapping[str, Range], tune: Optuna, rank: Rank, seen: Sequence[Evaluation], first: Sequence[Point]
+    space: Mapping[str, Range],
+    tune: Optuna,
+    rank: Rank,
+    seen: Sequence[Evaluation],
+    pending: Sequence[Point],
+    first: Sequence[Point],
 ) -> Point | None:
     """The next point for `rank` after the evaluations `seen`; None if the sampler has no further point.
 
-    The points of `first` come first, once each and in order.
+    `pending` are the points of the same batch before it, whose evaluations it does not know. The points of `first` come
+    first, once each and in order.
     """
-    tried = [evaluation.point for evaluation in seen]
+    tried = [*(evaluation.point for evaluation in seen), *pending]
     for point in first:
         if point not in tried:
             return dict(point)
     if tune.sampler == "grid":
         return next((point for point in grid(space, tune.grid_points) if point not in tried), None)
-    return _sample(space, tune, rank, seen)
+    return _sample(space, tune, rank, seen, pending)
 
 
 def grid(space: Mapping[str, Range], points: int) -> list[Point]:
@@ -58,24 +66,44 @@ def _at(ends: Range, share: float) -> float:
     return ends.low + share * (ends.high - ends.low)
 
 
-def _sample(space: Mapping[str, Range], tune: Optuna, rank: Rank, seen: Sequence[Evaluation]) -> Point:
+def _sample(
+    space: Mapping[str, Range], tune: Optuna, rank: Rank, seen: Sequence[Evaluation], pending: Sequence[Point]
+) -> Point:
     # Optuna is slow to import, and most jobs don't tune.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seed = zlib.crc32(f"{tune.seed} {rank} {len(seen)}".encode())
-    sampler = optuna.samplers.TPESampler if tune.sampler == "tpe" else optuna.samplers.RandomSampler
-    study = optuna.create_study(direction="maximize", sampler=sampler(seed=seed))
+    study = optuna.create_study(direction="maximize", sampler=_sampler(tune, rank, len(seen) + len(pending)))
     scales: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(ends.low, ends.high, log=ends.log) for name, ends in space.items()
     }
-    # A start value may lie outside the ranges.
+
+    def add(point: Point, state: optuna.trial.TrialState, value: float | None = None) -> None:
+        # A start value may lie outside the ranges.
+        if all(ends.low <= point[name] <= ends.high for name, ends in space.items()):
+            params = {name: point[name] for name in space}
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=scales, value=value, state=state))
+
     for evaluation in seen:
-        if any(not ends.low <= evaluation.point[name] <= ends.high for name, ends in space.items()):
-            continue
-        value = evaluation.ranks[rank][tune.metric] if rank in evaluation.ranks else None
-        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
-        point = {name: evaluation.point[name] for name in space}
-        study.add_trial(optuna.trial.create_trial(params=point, distributions=scales, value=value, state=state))
+        if rank in evaluation.ranks:
+            add(evaluation.point, optuna.trial.TrialState.COMPLETE, evaluation.ranks[rank][tune.metric])
+        else:
+            add(evaluation.point, optuna.trial.TrialState.FAIL)
+    for point in pending:
+        add(point, optuna.trial.TrialState.RUNNING)
     trial = study.ask(fixed_distributions=scales)
     return {name: float(value) for name, value in trial.params.items()}
+
+
+def _sampler(tune: Optuna, rank: Rank, number: int) -> Any:
+    """The sampler of one point, seeded by the search, the rank and the number of points before it."""
+    import optuna
+
+    seed = zlib.crc32(f"{tune.seed} {rank} {number}".encode())
+    if tune.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # Experimental up to Optuna 4.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Points of the same batch keep away from each other.
+        return optuna.samplers.TPESampler(seed=seed, constant_liar=tune.batch > 1)

@@ -1,4 +1,4 @@
-"""The loop of a search: ask for a point, evaluate it, record it.
+"""The loop of a search: ask for a round of points, evaluate them, record each as it finishes.
 
 Each evaluation is one finished run of the store, or none, and these records are the only memory of a search. A job that
 was killed continues from what it had recorded.
@@ -7,20 +7,21 @@ was killed continues from what it had recorded.
 import dataclasses
 import itertools
 import logging
+import math
 import time
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edlae_sweeps.console import Stage
-from edlae_sweeps.datasets import Prepared, TrainingData
+from edlae_sweeps.datasets import Prepared
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Method, Rank
-from edlae_sweeps.resources import Resources
 from edlae_sweeps.settings import Optuna, Settings, study_key
 from edlae_sweeps.tracking import Experiment, Run, origin_tags
 from edlae_sweeps.tuning.records import Evaluation, Point, best_for, from_runs, to_tags
-from edlae_sweeps.tuning.sampler import next_point
-from edlae_sweeps.tuning.validation import Validator
+from edlae_sweeps.tuning.rounds import Asked, open_round
+from edlae_sweeps.workers import Died, Outcome, PointTask, Pool, evaluate_point
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +36,8 @@ class Search:
         self.start = _start_point(settings, tune, experiment)
         self._experiment = experiment
         self.key = study_key(settings, tune, data)
-        recorded = from_runs(experiment.find(f"tags.kind = 'evaluation' and tags.study = '{self.key}'"))
-        self._next = max([-1, *(evaluation.number for evaluation in recorded)]) + 1
-        self.seen = self._within(recorded)
+        self._recorded = from_runs(experiment.find(f"tags.kind = 'evaluation' and tags.study = '{self.key}'"))
+        self.seen = self._within(self._recorded)
         # True if the timeout ended the search early.
         self.cut = False
 
@@ -56,24 +56,23 @@ class Search:
         runs = self._experiment.find(f"tags.kind = 'evaluation' and params.method = '{method}'")
         return sum(run.tags.get("study") != self.key for run in runs)
 
-    def run(self, training: TrainingData, resources: Resources, job: Run, stage: Stage) -> None:
+    def run(self, pool: Pool, job: Run, stage: Stage) -> None:
         """Evaluate points until there are enough, the timeout is over, or the sampler has no further point."""
-        start = time.perf_counter()
+        end = time.perf_counter() + (self.tune.timeout or math.inf)
         self._warn_of_cut_grid()
-        validator = Validator(training, self.data.validation, self.ranks, resources)
         for ranks in self._turns():
-            for number in range(len(self._of(ranks)), self.tune.n_trials):
+            for start in range(0, self.tune.n_trials, self.tune.batch):
                 stage(len(self.seen), self.total)
-                rank, seen = ranks[number % len(ranks)], self._of(ranks)
-                point = next_point(self.space, self.tune, rank, seen, self._first(ranks))
-                late = self.tune.timeout is not None and time.perf_counter() - start > self.tune.timeout
+                opened = open_round(self.space, self.tune, ranks, start, self._recorded, self._first(ranks))
+                if opened is None:
+                    continue
+                self.seen = [evaluation for evaluation in self.seen if evaluation not in opened.beyond]
                 # A rank without any evaluation would have no result.
-                self.cut |= late and bool(seen) and point is not None
-                if point is None or (late and seen):
+                late = time.perf_counter() > end and bool(self._of(ranks))
+                self.cut |= late and bool(opened.missing)
+                if late or not opened.size:
                     break
-                evaluation = self._evaluate(validator, ranks, rank, point)
-                self._record(evaluation, job)
-                stage.tell(self._line(evaluation))
+                self._evaluate(pool, ranks, opened.missing, job, stage)
 
     def best(self, rank: Rank) -> Evaluation:
         """The best evaluation for a rank; SolverError if all failed."""
@@ -129,21 +128,23 @@ class Search:
         before = best_for(self.seen, self.ranks[position - 1], self.tune.metric)
         return [self.start, *([before.point] if before else [])]
 
-    def _evaluate(self, validator: Validator, ranks: Sequence[Rank], asked_by: Rank, point: Point) -> Evaluation:
-        """Validation metrics of `ranks` at a point; none if the method fails there."""
-        start = time.perf_counter()
-        metrics: Mapping[Rank, Mapping[str, float]] = {}
-        error = ""
-        try:
-            metrics = validator.metrics(self.method_at(point), ranks)
-        except SolverError as failure:
-            error = str(failure)
-        self._next += 1
-        return Evaluation(self._next - 1, asked_by, point, metrics, time.perf_counter() - start, error)
+    def _evaluate(self, pool: Pool, ranks: Sequence[Rank], missing: Sequence[Asked], job: Run, stage: Stage) -> None:
+        """Evaluate `ranks` at the missing points of a round and record each."""
+        tasks = [PointTask(self.key, self.method_at(asked.point), tuple(ranks), self.ranks) for asked in missing]
+        for index, outcome in pool.run(evaluate_point, tasks, self.tune.batch):
+            asked = missing[index]
+            if isinstance(outcome, Died):
+                outcome = Outcome({}, 0.0, outcome.error)
+            evaluation = Evaluation(
+                asked.number, asked.rank, asked.point, outcome.ranks, outcome.seconds, outcome.error
+            )
+            self._record(evaluation, outcome.tags, job)
+            stage.tell(self._line(evaluation))
 
-    def _record(self, evaluation: Evaluation, job: Run) -> None:
+    def _record(self, evaluation: Evaluation, tags: Mapping[str, str], job: Run) -> None:
         method, n_items = self.settings.method, self.data.n_items
-        tags = {"kind": "evaluation", "study": self.key, **to_tags(evaluation), **origin_tags(self.data.digest)}
+        origin = {**origin_tags(self.data.digest), **tags}
+        tags = {"kind": "evaluation", "study": self.key, **to_tags(evaluation), **origin}
         params = {
             "dataset": self.settings.dataset.label,
             "method": method.name,
@@ -158,7 +159,8 @@ class Search:
         ]
         metrics.append(("time/evaluation_seconds", evaluation.seconds, 0))
         self._experiment.record(f"{method.name}-{evaluation.number}", tags, params, metrics, job)
-        self.seen.append(evaluation)
+        for records in (self._recorded, self.seen):
+            insort(records, evaluation, key=lambda record: record.number)
 
     def _line(self, evaluation: Evaluation) -> str:
         """One line on an evaluation, with a star for every rank that it is the best of."""

@@ -1,0 +1,98 @@
+"""Workers of a Dask cluster."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
+from logging import getLogger
+from typing import Any, TypeVar, cast
+
+from typing_extensions import override
+
+from edlae_sweeps.errors import MissingExtra, WorkersError
+from edlae_sweeps.resources import GIB
+from edlae_sweeps.settings import Dask
+from edlae_sweeps.workers.bench import Place
+from edlae_sweeps.workers.pool import Engine
+
+V = TypeVar("V")
+_CONNECT_SECONDS = 10
+_log = getLogger(__name__)
+
+
+class DaskEngine(Engine):
+    """The workers that a scheduler has. Several jobs may share them."""
+
+    remedy = "start Dask workers with more memory"
+
+    def __init__(self, options: Dask, needed: int, memory: int | None, threads: int | None) -> None:
+        """Connect to the scheduler, and wait for a first worker.
+
+        `needed` is what a task takes, `memory` the limit that the user set, both in bytes; `threads` are those of each
+        worker, or None for as many as it has. Raises MissingExtra without Dask, and WorkersError if the scheduler does
+        not answer or if its workers can't do the work.
+        """
+        try:
+            import distributed
+        except ImportError as error:
+            raise MissingExtra(
+                f"parallel=dask needs the extra cluster: pip install 'edlae_sweeps[cluster]' ({error})"
+            ) from error
+        self.died = (distributed.scheduler.KilledWorker,)
+        self.gone = f"parallel.scheduler={options.scheduler}: the scheduler went away; start the job again to continue"
+        self._client = _connect(distributed, options.scheduler)
+        try:
+            about = self._about(options.scheduler)
+            self.workers = min(len(about), options.workers or len(about))
+            limits = [limit for _, limit in about if limit]
+            if limits and min(limits) < needed:
+                raise WorkersError(
+                    f"parallel=dask: a task needs about {needed / GIB:.1f} GiB, and a worker has "
+                    f"{min(limits) / GIB:.1f} GiB: start workers with a higher --memory-limit"
+                )
+            self._memory = min([*limits, *([memory] if memory else [])], default=None)
+            self._threads = threads or min(count for count, _ in about)
+            # A number of our own tries, and never the result of an equal task of another job.
+            self._executor = self._client.get_executor(pure=False, retries=0)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def _about(self, address: str) -> list[tuple[int, int | None]]:
+        """(threads, memory limit in bytes) of each worker."""
+        if not self._client.nthreads():
+            _log.info("parallel.scheduler=%s: waiting for a first worker", address)
+            self._client.wait_for_workers(1)
+        try:
+            return list(self._client.run(_about_worker).values())
+        except ImportError as error:
+            raise WorkersError(
+                f"parallel.scheduler={address}: its workers lack this package ({error}); install it where they run"
+            ) from error
+
+    @override
+    def submit(self, function: Callable[..., V], *arguments: Any) -> "Future[V]":
+        return cast("Future[V]", self._executor.submit(function, *arguments))
+
+    @override
+    def place(self, place: Place, at_once: int) -> Place:
+        return replace(place, threads=self._threads, memory=self._memory)
+
+    @override
+    def stop(self, kill: bool) -> None:
+        # A call that runs already can't be stopped; its result is dropped.
+        self._executor.shutdown(wait=not kill, cancel_futures=kill)
+        self._client.close()
+
+
+def _connect(distributed: Any, address: str) -> Any:
+    try:
+        return distributed.Client(address, timeout=_CONNECT_SECONDS, set_as_default=False, name="edlae_sweeps")
+    except (OSError, ValueError) as error:
+        raise WorkersError(
+            f"parallel.scheduler={address}: no Dask scheduler answers there ({error or 'timeout'}); start it with "
+            "dask scheduler, or correct the address"
+        ) from error
+
+
+def _about_worker(dask_worker: Any) -> tuple[int, int | None]:
+    return dask_worker.state.nthreads, dask_worker.memory_manager.memory_limit

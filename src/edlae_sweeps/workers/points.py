@@ -1,0 +1,46 @@
+"""One evaluation of a search as a task."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edlae_sweeps.errors import SolverError
+from edlae_sweeps.methods import Method, Rank
+from edlae_sweeps.workers.bench import Bench
+
+
+@dataclass(frozen=True)
+class PointTask:
+    """Evaluate `ranks` of a method with the parameters of a point.
+
+    study         key of the search, whose tasks share the states that are kept
+    search_ranks  all ranks of the search, for which these states are prepared
+    """
+
+    study: str
+    method: Method[Any]
+    ranks: tuple[Rank, ...]
+    search_ranks: tuple[Rank, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Validation metrics of each rank, none if the method failed; `tags`: where, if not in the job's process."""
+
+    ranks: Mapping[Rank, Mapping[str, float]]
+    seconds: float
+    error: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate_point(bench: Bench, task: PointTask) -> Outcome:
+    """The outcome of one point."""
+    start = time.perf_counter()
+    metrics: Mapping[Rank, Mapping[str, float]] = {}
+    error = ""
+    try:
+        metrics = bench.validator(task.study, task.search_ranks).metrics(task.method, task.ranks)
+    except SolverError as failure:
+        error = str(failure)
+    return Outcome(metrics, time.perf_counter() - start, error, bench.tags)
