@@ -12,7 +12,15 @@ from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, sch
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import DATASETS
 from edlae_sweeps.methods import METHODS
-from edlae_sweeps.settings import PARALLELS, TUNES, RecommendSettings, RegisterSettings, ReportSettings, Settings
+from edlae_sweeps.settings import (
+    PARALLELS,
+    TUNES,
+    MergeSettings,
+    RecommendSettings,
+    RegisterSettings,
+    ReportSettings,
+    Settings,
+)
 
 CONF = conf_dir()
 # Choices that are another data set with other values.
@@ -47,7 +55,7 @@ def test_choices_have_the_names_of_the_code_they_configure():
 def test_every_schema_in_conf_is_registered_and_the_other_way_round():
     registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES, "parallel": PARALLELS}
     names = {(f"schema/{group}", name) for group, registry in registries.items() for name in registry}
-    others = ("settings", "report", "recommend", "register", "tracking")
+    others = ("settings", "report", "merge", "recommend", "register", "tracking")
     assert schemas(CONF) == {*names, *(("schema", name) for name in others)}
 
 
@@ -99,6 +107,7 @@ def test_the_other_defaults_are_those_of_the_classes(monkeypatch, uri):
     assert settings().data_dir == Settings().data_dir
     assert typed(composed(config="report"), ReportSettings) == ReportSettings()
     assert typed(composed(config="register"), RegisterSettings) == RegisterSettings()
+    assert typed(composed("source=a", config="merge"), MergeSettings) == MergeSettings(source="a")
     recommend = typed(composed("similar=a", config="recommend"), RecommendSettings)
     assert recommend == RecommendSettings(similar="a")
 

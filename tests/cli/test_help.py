@@ -9,7 +9,7 @@ from edlae_sweeps.cli.help import answer_help, help_on, overview
 from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, groups, read_keys
 
 CONF = conf_dir()
-COMMANDS = ("report", "recommend", "register")
+COMMANDS = ("report", "merge", "recommend", "register")
 HEAVY = ("hydra", "numpy", "scipy", "mlflow", "optuna", "matplotlib", "pyarrow", "rich")
 IMPORTED = f"""
 import runpy, sys
@@ -103,7 +103,7 @@ def test_the_help_of_a_command_has_every_key(capsys, command):
     assert text.startswith(f"edlae_sweeps.{command}: ")
     keys = read_keys(CONF, CONF / f"{command}.yaml")
     assert {"tracking.dir", "tracking.uri"} < keys.keys()
-    assert "report" in command or len(keys) > 6
+    assert command in ("report", "merge") or len(keys) > 6
     for name, key in keys.items():
         assert f"\n  {name}" in text
         assert "Example" in " ".join(key.text), name

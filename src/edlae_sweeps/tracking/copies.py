@@ -17,8 +17,8 @@ from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
 from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.runs import stops_deferred
-from edlae_sweeps.tracking.source import KeptModel, Source, search
-from edlae_sweeps.tracking.watch import PARENT, SOURCE
+from edlae_sweeps.tracking.source import KeptModel, Source
+from edlae_sweeps.tracking.watch import PARENT, SOURCE, pages
 
 # Tag of a copy: the id of the run that was first copied, however many stores ago.
 _FROM = "merged.from"
@@ -61,7 +61,7 @@ class Copier:
         self._source, self._target, self._log_model = source, target, log_model
         self._client = target.client
         with one_line_errors(target.uri):
-            present = search(self._client, target.id, "")
+            present = pages(self._client, [target.id], "")
         # Of several runs with one origin the first counts, or else a finished copy.
         present.sort(key=lambda run: (run.info.run_id == _origin(run), run.info.status == "FINISHED"))
         self._present = {_origin(run): run for run in present}

@@ -19,10 +19,9 @@ from sqlalchemy import make_url
 from edlae_sweeps.errors import DataError, TrackingError
 from edlae_sweeps.models.files import MLFLOW_FILE
 from edlae_sweeps.tracking.opening import is_server, one_line_errors, probe, redacted
+from edlae_sweeps.tracking.watch import pages
 
 _DATABASE = "mlflow.db"
-# Runs in one request.
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Source:
     def runs(self, experiment_id: str, query: str) -> list[MlflowRun]:
         """The runs that match an MLflow filter, oldest first."""
         with self._errors():
-            return search(self._client, experiment_id, query)
+            return pages(self._client, [experiment_id], query)
 
     def metrics(self, run: MlflowRun) -> list[Metric]:
         """Every value of every metric of a run.
@@ -166,16 +165,3 @@ class Source:
                 yield
         except sqlite3.Error as error:
             raise TrackingError(f"source={self._name}: this database can't be read ({error})") from error
-
-
-def search(client: MlflowClient, experiment_id: str, query: str) -> list[MlflowRun]:
-    """The runs of an experiment that match an MLflow filter, oldest first."""
-    runs: list[MlflowRun] = []
-    token: str | None = None
-    while True:
-        order = ["attributes.start_time ASC"]
-        page = client.search_runs([experiment_id], query, max_results=_PAGE, order_by=order, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
