@@ -34,19 +34,21 @@ def merge_store(settings: MergeSettings) -> None:
     # They import MLflow, which takes seconds: not before the settings are known to be good.
     from edlae_sweeps.console import print_table, stage
     from edlae_sweeps.serving import log_model
-    from edlae_sweeps.tracking import Store, database_uri
+    from edlae_sweeps.tracking import Store, database_uri, redacted
     from edlae_sweeps.tracking.merge import merge
     from edlae_sweeps.tracking.source import Source
 
-    folder = Path(settings.tracking.dir)
+    folder, name = Path(settings.tracking.dir), settings.source or ""
     # Before the store, which would be created.
-    source = Source(settings.source or "", settings.tracking.uri or database_uri(folder.absolute()))
+    source = Source(name, settings.tracking.uri or database_uri(folder.absolute()))
     store = Store(settings.tracking.uri, folder)
     with stage("merge") as advance:
         merged = merge(source, store, folder, settings.datasets, log_model, advance)
     if not merged:
-        raise ConfigError("there is nothing to merge: the source has no finished cells or evaluations of edlae_sweeps")
+        raise ConfigError(
+            f"there is nothing to merge: source={redacted(name)} has no finished cells or evaluations of edlae_sweeps"
+        )
     rows = [(part.dataset, part.kind, str(part.copied), str(part.present)) for part in merged]
-    print_table("merged", ("data set", "runs", "copied", "there already"), rows, ("runs",))
+    print_table(f"merged from {redacted(name)}", ("data set", "runs", "copied", "there already"), rows, ("runs",))
     if left_out := sum(part.left_out for part in merged):
         _log.warning("left out: %d run(s) whose artifacts are gone; copy artifacts/ beside mlflow.db too", left_out)
