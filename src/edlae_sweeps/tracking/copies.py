@@ -1,7 +1,7 @@
 """A run of another store, copied whole: its times, status, parameters, metrics by step, tags, data, files, models."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,13 +95,13 @@ class Copier:
         copy_id = None
         try:
             with stops_deferred():
-                copy_id, made = self._begin(run, half)
+                copy_id = self._begin(run, half)
             self._log(run, copy_id)
             if files is not None:
                 self._client.log_artifacts(copy_id, str(files))
             for model in models:
                 self._log_kept(run, copy_id, model)
-            self._tag(run, copy_id, made)
+            self._tag(run, copy_id)
             self._client.set_terminated(copy_id, run.status, run.end)
         except BaseException:
             if copy_id is not None:
@@ -110,17 +110,17 @@ class Copier:
             raise
         return copy_id
 
-    def _begin(self, run: SourceRun, half: MlflowRun | None) -> tuple[str, Set[str]]:
-        """The id of the copy, and the tags that name the process: this one, until the copy is complete."""
+    def _begin(self, run: SourceRun, half: MlflowRun | None) -> str:
+        """The id of the copy. Until it is complete, its tags name this process: it is closed if this one is killed."""
         if half is not None and run.kind == "job":
             # Its children may be there already.
-            return half.info.run_id, half.data.tags.keys() & process_tags().keys()
+            return str(half.info.run_id)
         if half is not None:
             self._client.delete_run(half.info.run_id)
-        tags = {"mlflow.source.name": SOURCE, **process_tags(), _FROM: run.origin}
-        info = run.run.info
-        made = self._client.create_run(self._target.id, info.start_time, tags, info.run_name)
-        return made.info.run_id, tags.keys()
+        info, tags = run.run.info, run.run.data.tags
+        own = {name: value for name, value in {"mlflow.source.name": SOURCE, **process_tags()}.items() if name in tags}
+        made = self._client.create_run(self._target.id, info.start_time, {**own, _FROM: run.origin}, info.run_name)
+        return str(made.info.run_id)
 
     def _log(self, run: SourceRun, copy_id: str) -> None:
         params = [Param(name, value) for name, value in run.run.data.params.items()]
@@ -135,14 +135,11 @@ class Copier:
             self._client, copy_id, model.folder, model.entity.name, model.entity.params, compared, self._target.dataset
         )
 
-    def _tag(self, run: SourceRun, copy_id: str, made: Set[str]) -> None:
-        """Replace the tags of this process by those of the run."""
+    def _tag(self, run: SourceRun, copy_id: str) -> None:
         tags = {**run.run.data.tags, _FROM: run.origin}
         if parent := self._ids.get(tags.get(PARENT, "")):
             tags[PARENT] = parent
         self._client.log_batch(copy_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        for name in made - tags.keys():
-            self._client.delete_tag(copy_id, name)
 
 
 def _origin(run: MlflowRun) -> str:
