@@ -1,4 +1,3 @@
-import os
 import signal
 import socket
 import subprocess
@@ -11,7 +10,10 @@ import pytest
 from mlflow import MlflowClient
 
 from edlae_sweeps.errors import ConfigError, TrackingError
+from edlae_sweeps.settings import Tracking
 from edlae_sweeps.tracking import DatasetRecord, Store, database_uri, redacted, runs
+from edlae_sweeps.tracking import store as store_module
+from edlae_sweeps.tracking.process import process_tags
 
 RECORD = DatasetRecord("data", "d" * 64)
 
@@ -75,31 +77,37 @@ def test_a_signal_while_a_run_is_created_or_closed_leaves_none_running(tmp_path,
     assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
 
 
-def test_only_runs_whose_process_is_gone_are_closed(tmp_path, new_store):
+def test_only_runs_whose_process_is_gone_are_closed(tmp_path, new_store, caplog):
     new_store(tmp_path)
     store = Store(None, tmp_path)
     experiment = store.experiment("data", RECORD, [])
     client = MlflowClient(store.uri)
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     zombie = subprocess.Popen([sys.executable, "-c", ""])
     zombie_start = psutil.Process(zombie.pid).create_time()
     while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
         pass
-    me = psutil.Process().create_time()
-    ours = {"host": socket.gethostname(), "mlflow.source.name": runs.SOURCE}
+    source = {"mlflow.source.name": runs.SOURCE}
+    own = {**source, **process_tags()}
+    old = {name: own[name] for name in ("mlflow.source.name", "host", "pid", "pid_start")}
+    started = float(own["pid_start"])
     cases = {
-        "gone": (ours | {"pid": ended.stdout.decode().strip(), "pid_start": "1.0"}, "KILLED"),
-        "number taken by another": (ours | {"pid": str(os.getpid()), "pid_start": f"{me - 1000}"}, "KILLED"),
-        "zombie": (ours | {"pid": str(zombie.pid), "pid_start": f"{zombie_start}"}, "KILLED"),
-        "alive": (ours | {"pid": str(os.getpid()), "pid_start": f"{me + 5}"}, "RUNNING"),
-        "other host": (ours | {"host": "elsewhere", "pid": "1", "pid_start": "1.0"}, "RUNNING"),
+        "alive": (own, "RUNNING"),
+        "number taken by another": (own | {"pid_ticks": "1"}, "KILLED"),
+        "zombie": (own | {"pid": str(zombie.pid)}, "KILLED"),
+        "container": (own | {"machine": own["machine"] + "1", "pid_ticks": "1"}, "RUNNING"),
         "other program": ({"host": socket.gethostname()}, "RUNNING"),
+        "older version, alive": (old | {"pid_start": f"{started + 5}"}, "RUNNING"),
+        "older version, number taken by another": (old | {"pid_start": f"{started - 1000}"}, "KILLED"),
+        "older version, zombie": (old | {"pid": str(zombie.pid), "pid_start": f"{zombie_start}"}, "KILLED"),
+        "older version, other host": (old | {"host": "elsewhere", "pid": "1", "pid_start": "1.0"}, "RUNNING"),
     }
     ids = {name: client.create_run(experiment.id, tags=tags).info.run_id for name, (tags, _) in cases.items()}
-    assert store.close_orphans() == 3
+    assert store.close_orphans() == 4
+    assert "marked 4 run(s) as KILLED" in caplog.text
     assert {name: status_of(store, ids[name]) for name in cases} == {
         name: status for name, (_, status) in cases.items()
     }
+    assert store.close_orphans() == 0
     zombie.wait()
 
 
@@ -118,8 +126,18 @@ def test_a_database_that_cannot_be_used_is_an_error_at_once(tmp_path):
     (tmp_path / "text.db").write_text("not a database" * 100)
     with pytest.raises(TrackingError, match="not a database"):
         Store(f"sqlite:///{tmp_path}/text.db", tmp_path)
-    with pytest.raises(TrackingError, match="needs the Python package psycopg"):
+
+
+@pytest.mark.parametrize("package", ["psycopg", "psycopg2"])
+def test_a_missing_driver_names_the_extra(tmp_path, monkeypatch, package):
+    def missing(*_) -> None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+    monkeypatch.setattr(store_module, "MlflowClient", missing)
+    with pytest.raises(TrackingError, match=rf"{package}: pip install 'edlae_sweeps\[server\]'") as failure:
         Store("postgresql://user:secret@127.0.0.1:1/x", tmp_path)
+    assert "secret" not in str(failure.value)
+    assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize("uri", ["http://localhost:abc", "http://user:secret@127.0.0.1:9"])
@@ -131,7 +149,16 @@ def test_the_error_for_an_unreachable_server_hides_its_secrets(tmp_path, uri):
 
 def test_secrets_are_masked_wherever_they_occur():
     assert redacted("- tracking.uri=http://me:pw@host/x\n- a@b") == "- tracking.uri=http://***@host/x\n- a@b"
+    assert redacted("postgresql://me:p/w@d@host/x 'http://a:b@c/d'") == "postgresql://***@host/x 'http://***@c/d'"
+    assert redacted("postgresql://host/x?user=me&password=pw&sslmode=off") == (
+        "postgresql://host/x?user=me&password=***&sslmode=off"
+    )
     assert redacted(database_uri(Path("mlruns"))) == "sqlite:///mlruns/mlflow.db"
+    assert redacted(database_uri(Path("/home/me@work/mlruns"))) == "sqlite:////home/me@work/mlruns/mlflow.db"
+    assert "secret" not in repr(Tracking(uri="postgresql://me:secret@host/x"))
+    with pytest.raises(ConfigError) as failure:
+        Tracking(uri="postgres://me:secret@host/x")
+    assert "secret" not in str(failure.value)
 
 
 def test_values_by_epoch_come_before_the_final_one(tmp_path, new_store):
