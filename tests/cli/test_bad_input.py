@@ -189,8 +189,7 @@ def test_a_multirun_stops_at_a_failed_job_with_on_error_stop(run: Run, tmp_path:
     assert status == 2
     assert lines[-2] == "job 1 (rank=10): on_error=stop, and job 0 (rank=0) failed"
     assert lines[-1] == (
-        "error: of 2 jobs, 1 failed: 0 (rank=0); 1 not started: 1 (rank=10); "
-        "the same command computes what is missing"
+        "error: of 2 jobs, 1 failed: 0 (rank=0); 1 not started: 1 (rank=10); the same command computes what is missing"
     )
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
 

@@ -21,8 +21,7 @@ from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.cli.worker import run_and_record
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.resources import cores
-
-TRACKING = OmegaConf.create({"uri": None, "dir": "mlruns"})
+from edlae_sweeps.settings import Tracking
 
 
 @pytest.fixture
@@ -143,17 +142,18 @@ def test_the_end_names_every_job_without_a_result(tmp_path, capfd):
         folder = tmp_path / str(number)
         folder.mkdir()
         jobs.job(number, folder).update(state, error=error)
-    error, status = Parent(jobs, TRACKING).end("", 0)
+    error, status = Parent(jobs, Tracking(dir=str(tmp_path / "mlruns"))).end("", 0)
     assert status == 2
     assert error == (
-        "of 5 jobs, 1 failed: 1 (rank=2); 1 stopped: 2 (rank=3); 2 ended without a result: 3 (rank=4), 4 (rank=5); "
+        "of 5 jobs, 1 failed: 1 (rank=2); 1 stopped: 2 (rank=3); 1 ended without a result: 3 (rank=4); "
+        "1 not started: 4 (rank=5); "
         "the same command computes what is missing"
     )
     assert capfd.readouterr().err.splitlines() == ["error: job 1 (rank=2): no", "job 2 (rank=3): by x"]
 
 
 def test_composition_errors_are_no_lost_jobs(tmp_path):
-    assert Parent(multirun(tmp_path, "basic"), TRACKING).end("method=x: no such choice", 2) == (
+    assert Parent(multirun(tmp_path, "basic"), Tracking()).end("method=x: no such choice", 2) == (
         "method=x: no such choice",
         2,
     )
@@ -169,8 +169,11 @@ def test_stopping_asks_living_jobs_alone(tmp_path, monkeypatch):
     asked = []
 
     def kill(pid, signum):
-        asked.append((pid, signum))
-        living.update("stopped")
+        if signum:
+            asked.append((pid, signum))
+            living.update("stopped")
+        elif pid == 2**30:
+            raise ProcessLookupError
 
     monkeypatch.setattr(os, "kill", kill)
     stop_jobs(jobs)

@@ -107,7 +107,9 @@ class Multirun:
             # A shared file system may show a file that is just being replaced.
             with suppress(OSError, json.JSONDecodeError):
                 content = json.loads(path.read_text(encoding="utf-8"))
-                jobs[content["number"]] = JobFile(**{**content, "folder": path.parent})
+                jobs[content["number"]] = JobFile(
+                    **{**content, "folder": path.parent, "results": tuple(content["results"])}
+                )
         return [jobs[number] for number in sorted(jobs)]
 
     def missing(self) -> list[JobFile]:

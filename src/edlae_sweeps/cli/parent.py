@@ -13,12 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.launchers import IN_PROCESS, share, stop_jobs, wait_for_jobs, watch_queue
 from edlae_sweeps.cli.multirun import JobFile, Multirun
 from edlae_sweeps.cli.output import print_error, print_text
-from edlae_sweeps.cli.schema import to_options
 from edlae_sweeps.cli.signals import before_stop
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.settings import Tracking
 
 _POLL = 1.0
@@ -55,14 +56,15 @@ class Announce(Callback):
         defaults = share(launcher, hydra_config.launcher, len(names))
         multirun = Multirun(folder, launcher, names, submitit=submitit, **defaults)
         multirun.write()
-        _announced = Parent(multirun, config.tracking)
+        _announced = Parent(multirun, typed(config.tracking, Tracking))
 
 
 class Parent:
     """The jobs of a multirun as the command that started it shows them."""
 
-    def __init__(self, multirun: Multirun, tracking: DictConfig) -> None:
+    def __init__(self, multirun: Multirun, tracking: Tracking) -> None:
         self._multirun, self._tracking = multirun, tracking
+        self.ended = False
         self._shown: set[int] = set()
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -100,8 +102,13 @@ class Parent:
         wait_for_jobs(self._multirun)
         return ""
 
+    def stop(self) -> None:
+        """Stop the jobs of a launcher that has ended itself."""
+        stop_jobs(self._multirun)
+
     def end(self, error: str, status: int) -> tuple[str, int]:
         """Print the results of all jobs; add what became of the others to `error` and `status`."""
+        self.ended = True
         if self._watcher.is_alive():
             self._over.set()
             self._watcher.join()
@@ -112,13 +119,12 @@ class Parent:
         ends = {
             "failed": [job for job in jobs if job.state in ("failed", "crashed")],
             "stopped": [job for job in jobs if job.state == "stopped"],
-            "not started": [job for job in jobs if job.state == "skipped"],
-            # Without a message: the process was killed, or the launcher gave up before it started.
             "ended without a result": [job for job in jobs if job.state == "running"],
-        }
-        if jobs:
             # Composition errors end a multirun before its first job.
-            ends["ended without a result"] += self._multirun.missing()
+            "not started": [job for job in jobs if job.state == "skipped"] + (self._multirun.missing() if jobs else []),
+        }
+        if ends["ended without a result"]:
+            self._close_runs()
         words = [
             f"{len(those)} {name}: {', '.join(job.title for job in those)}" for name, those in ends.items() if those
         ]
@@ -130,6 +136,13 @@ class Parent:
         crashed = any(job.state == "crashed" for job in jobs)
         return "; ".join(filter(None, [error, told])), status or (_BUG if crashed else USER_ERROR)
 
+    def _close_runs(self) -> None:
+        """Close the runs of processes that were killed; a store that does not answer leaves that to the next start."""
+        from edlae_sweeps.tracking import Store
+
+        with suppress(TrackingError):
+            Store(self._tracking.uri, Path(self._tracking.dir)).close_orphans()
+
     def _print_summary(self, jobs: Sequence[JobFile]) -> None:
         finished = [job for job in jobs if job.results]
         if not finished:
@@ -138,9 +151,8 @@ class Parent:
         from edlae_sweeps.cli.summary import print_summary
         from edlae_sweeps.jobs import Result
 
-        tracking = to_options(self._tracking, "tracking.")
-        if isinstance(tracking, Tracking):
-            print_summary([(job.label, [Result(**result) for result in job.results]) for job in finished], tracking)
+        results = [(job.label, [Result(**result) for result in job.results]) for job in finished]
+        print_summary(results, self._tracking)
 
     def _watch(self) -> None:
         while not self._over.wait(_POLL):

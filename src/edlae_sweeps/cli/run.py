@@ -2,6 +2,7 @@
 
 import dataclasses
 import shlex
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,12 @@ def main() -> NoReturn:
     """Run the command line; the exit status is that of `run_app`, 2 if a job failed, 1 if it ended by a bug."""
     try:
         run_app("config", task, end, one_line)
+    except SystemExit as stop:
+        # Ray replaces the handler of SIGTERM by one that exits.
+        if (parent := announced()) and not parent.ended:
+            parent.stop()
+            end("stopped by SIGTERM", 128 + signal.SIGTERM)
+        raise stop
     finally:
         forget()
 
