@@ -79,8 +79,8 @@ class DaskEngine(Engine):
 
     @override
     def stop(self, kill: bool) -> None:
-        # A call that runs already can't be stopped; its result is dropped.
-        self._executor.shutdown(wait=not kill, cancel_futures=kill)
+        # This cancels what has not begun; a call that runs can't be stopped, and its result is dropped.
+        self._executor.shutdown(wait=not kill)
         self._client.close()
 
 

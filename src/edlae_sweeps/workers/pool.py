@@ -1,5 +1,6 @@
 """Who does the tasks of a job. Results come as they finish; a worker that dies costs its task one retry."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from edlae_sweeps.errors import WorkersError
 from edlae_sweeps.workers.bench import Bench, Place, one_at_a_time
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -102,6 +104,8 @@ class Spread(Pool):
         """The results as they finish. The tasks whose worker died follow at the end, one after another."""
         place = self._engine.place(self._place, at_once)
         lost = yield from self._round(function, place, list(enumerate(tasks)))
+        if lost:
+            _log.warning("a worker died; %d task(s) are tried again, one after another", len(lost))
         # Alone, so that a second death is the fault of the task and of no other.
         for item in lost:
             if (yield from self._round(function, place, [item])):
