@@ -62,3 +62,24 @@ def test_threads_are_limited_within_the_block():
     with Resources.here(threads=1).limit_threads():
         assert blas_threads() == 1
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "threads", "memory"),
+    [
+        ({"SLURM_CPUS_PER_TASK": "1", "SLURM_MEM_PER_NODE": "100"}, 1, 100),
+        ({"SLURM_MEM_PER_CPU": "50", "SLURM_CPUS_ON_NODE": "2"}, blas_threads(), 100),
+        # --mem=0 asks for all of the node.
+        ({"SLURM_CPUS_PER_TASK": "1", "SLURM_MEM_PER_NODE": "0"}, 1, None),
+        ({"SLURM_CPUS_PER_TASK": "many"}, blas_threads(), None),
+    ],
+)
+def test_a_job_of_slurm_takes_what_it_asked_for(monkeypatch, environment, threads, memory):
+    for name in ("CPUS_PER_TASK", "MEM_PER_NODE", "MEM_PER_CPU", "CPUS_ON_NODE"):
+        monkeypatch.delenv(f"SLURM_{name}", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    here = Resources.here()
+    assert here.threads == threads
+    assert (here.memory == memory * 1024**2) if memory else here.memory > 200 * 1024**2
+    assert Resources.here(threads=2).threads == 2

@@ -14,6 +14,7 @@ import psutil
 from threadpoolctl import threadpool_info, threadpool_limits
 
 GIB = 1024**3
+_MIB = 1024**2
 # What a process takes beside the matrices of a method: interpreter, libraries, data, one batch of scores.
 PROCESS_BYTES = GIB
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -39,10 +40,11 @@ class Resources:
     def here(cls, threads: int | None = None, memory: int | None = None, device: Device = "cpu") -> "Resources":
         """The resources of this process now: by default all threads of the BLAS, and the memory that is free.
 
-        `memory` lowers what is free, never raises it.
+        In a job of Slurm they are at most those of the job. `memory` lowers what is free, never raises it.
         """
         available = available_memory() + psutil.Process().memory_info().rss
-        return cls(threads or blas_threads(), available if memory is None else min(available, memory), device)
+        limits = [limit for limit in (available, memory, _slurm_memory()) if limit is not None]
+        return cls(threads or min(blas_threads(), _slurm_cores() or cores()), min(limits), device)
 
     @contextmanager
     def limit_threads(self) -> Iterator[None]:
@@ -59,6 +61,25 @@ class Resources:
 def cores() -> int:
     """Processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _slurm_cores() -> int | None:
+    """Processors of a task of this Slurm job; None outside one, and in a job that did not ask for any."""
+    return _positive("SLURM_CPUS_PER_TASK")
+
+
+def _slurm_memory() -> int | None:
+    """Bytes that this Slurm job may take on its node, which not every cluster enforces; None if it has no limit."""
+    if node := _positive("SLURM_MEM_PER_NODE"):
+        return node * _MIB
+    each, processors = _positive("SLURM_MEM_PER_CPU"), _positive("SLURM_CPUS_ON_NODE")
+    return each * processors * _MIB if each and processors else None
+
+
+def _positive(variable: str) -> int | None:
+    """The value of an environment variable if it is a number above 0."""
+    text = os.environ.get(variable, "")
+    return int(text) or None if text.isdecimal() else None
 
 
 def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGROUP_LIST) -> int:

@@ -185,14 +185,14 @@ def test_stopping_asks_living_jobs_alone(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("launcher", "options", "jobs", "at_once"),
     [
-        ("basic", {}, 4, None),
-        ("submitit_slurm", {"cpus_per_task": 2}, 4, None),
+        ("basic", {}, 4, 1),
+        ("submitit_slurm", {"cpus_per_task": 2}, 4, 1),
         ("joblib", {"n_jobs": 3}, 8, 3),
         ("joblib", {"n_jobs": 3}, 2, 2),
         ("joblib", {"n_jobs": -1}, 10**6, cores()),
         ("submitit_local", {"cpus_per_task": None}, 5, 5),
         ("ray", {"ray": {"init": {"address": None}, "remote": {"num_cpus": 1}}}, 10**6, cores()),
-        ("ray", {"ray": {"init": {"address": "ray://host"}, "remote": {}}}, 4, None),
+        ("ray", {"ray": {"init": {"address": "ray://host"}, "remote": {}}}, 4, 1),
     ],
 )
 def test_jobs_at_once(launcher, options, jobs, at_once):
@@ -200,10 +200,11 @@ def test_jobs_at_once(launcher, options, jobs, at_once):
 
 
 def test_jobs_side_by_side_share_threads_and_memory():
-    one, four = (share("joblib", OmegaConf.create({"n_jobs": n}), 8) for n in (1, 4))
-    assert one["threads"] == cores()
-    assert four["threads"] == max(1, cores() // 4)
-    assert four["memory"] == pytest.approx(one["memory"] / 4, rel=0.2)
+    assert share("joblib", OmegaConf.create({"n_jobs": 1}), 8) == {}
+    two, four = (share("joblib", OmegaConf.create({"n_jobs": n}), 8) for n in (2, 4))
+    assert (two["at_once"], two["threads"]) == (2, max(1, cores() // 2))
+    assert (four["at_once"], four["threads"]) == (4, max(1, cores() // 4))
+    assert four["memory"] == pytest.approx(two["memory"] / 2, rel=0.2)
     assert share("submitit_local", OmegaConf.create({"cpus_per_task": 1}), 2)["threads"] == 1
 
 

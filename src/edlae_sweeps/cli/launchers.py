@@ -25,29 +25,28 @@ _POLL = 0.2
 _log = logging.getLogger(__name__)
 
 
-def jobs_at_once(launcher: str, options: DictConfig, jobs: int) -> int | None:
-    """How many jobs of a launcher run at once on this machine; None if they run elsewhere, or one by one."""
-    count = max(1, jobs)
+def jobs_at_once(launcher: str, options: DictConfig, jobs: int) -> int:
+    """How many jobs of a launcher run at the same time on this machine; 1 if they run elsewhere."""
     if launcher == "joblib":
         wanted = int(options.n_jobs)
         # joblib counts from the end: -1 is all processors, -2 all but one.
-        return min(count, wanted if wanted > 0 else max(1, cores() + 1 + wanted))
+        return min(max(1, jobs), wanted if wanted > 0 else max(1, cores() + 1 + wanted))
     if launcher == "submitit_local":
-        return count
+        return max(1, jobs)
     if launcher == "ray" and OmegaConf.select(options, "ray.init.address") is None:
         each = OmegaConf.select(options, "ray.remote.num_cpus") or 1
-        return min(count, max(1, int(cores() // each)))
-    return None
+        return min(max(1, jobs), max(1, int(cores() // each)))
+    return 1
 
 
 def share(launcher: str, options: DictConfig, jobs: int) -> dict[str, Any]:
-    """The default `threads` and `memory` (GiB) of each job where several run at once on this machine."""
+    """`at_once`, and the default `threads` and `memory` (GiB) of each job where several run at once on this machine."""
     at_once = jobs_at_once(launcher, options, jobs)
-    if at_once is None:
+    if at_once == 1:
         return {}
     each = OmegaConf.select(options, "cpus_per_task") or OmegaConf.select(options, "ray.remote.num_cpus")
-    threads = int(each) if each else max(1, cores() // at_once)
-    return {"threads": min(threads, cores()), "memory": round(available_memory() / at_once / GIB, 2)}
+    threads = min(cores(), max(1, int(each))) if each else max(1, cores() // at_once)
+    return {"at_once": at_once, "threads": threads, "memory": round(available_memory() / at_once / GIB, 2)}
 
 
 def stop_jobs(multirun: Multirun) -> None:

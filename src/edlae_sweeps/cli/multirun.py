@@ -70,7 +70,8 @@ class Multirun:
     """A multirun in its folder, `hydra.sweep.dir`.
 
     names     what the jobs vary, by number; empty if the sweeper decides as it goes
-    threads   threads of each job by default, where jobs share the parent's machine
+    at_once   how many jobs run at the same time on the parent's machine
+    threads   threads of each job by default, where several do
     memory    GiB of each job by default, likewise
     submitit  the folder in which submitit keeps a folder for each Slurm job
     """
@@ -78,6 +79,7 @@ class Multirun:
     folder: Path
     launcher: str
     names: Sequence[str] = ()
+    at_once: int = 1
     threads: int | None = None
     memory: float | None = None
     submitit: str | None = None

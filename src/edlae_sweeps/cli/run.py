@@ -98,7 +98,8 @@ def _run(config: DictConfig, multirun: Multirun | None) -> "tuple[Settings, Sequ
         "command.txt": command,
     }
     composed = {name: redacted(text) for name, text in texts.items()}
-    results = run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun is not None)
+    beside = multirun is not None and multirun.at_once > 1
+    results = run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun is not None, beside)
     if settings.register and results:
         from edlae_sweeps.cli.register import register_results
 

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 class Job:
     """A job whose settings have been checked against its data and the machine; `ranks` are still to be done.
 
-    `command` is what the user typed, for the notes; it may be empty. Its run takes the `lease` on the work, if any.
+    `command` is what the user typed, for the notes; it may be empty. `beside` says that other jobs run on this machine
+    at the same time. Its run takes the `lease` on the work, if any.
     """
 
     settings: Settings
@@ -42,6 +43,7 @@ class Job:
     output: Path
     experiment: Experiment
     command: str
+    beside: bool = False
     lease: Lease | None = None
 
     @property
@@ -67,7 +69,7 @@ class Job:
     def _run(self) -> AbstractContextManager[Run]:
         settings = self.settings
         if not self.parent:
-            return self.cell_run(settings.method, self.ranks[0], False, None)
+            return self.cell_run(settings.method, self.ranks[0], self.beside, None)
         shown = f"[{','.join(map(str, self.ranks))}]" if len(self.ranks) > 1 else self.ranks[0]
         tags = {"kind": "job", **origin_tags(self.data.digest)}
         params = cell_params(settings, settings.method, shown)

@@ -69,7 +69,7 @@ def _fits(job: "Job", pool: Pool, groups: Iterable[Group], died: list[str]) -> I
             (method, part) for method, ranks in groups for part in ([ranks] if method.nested else [(r,) for r in ranks])
         ]
     groups = list(groups)
-    beside = pool.workers > 1 and len(groups) > 1
+    beside = job.beside or (pool.workers > 1 and len(groups) > 1)
     tasks = [
         FitTask(method, ranks, tuple(cell_name(settings, rank) for rank in ranks), beside, settings.epoch_metrics,
                 settings.save_model)

@@ -26,21 +26,29 @@ COMMAND = "command.txt"
 _log = logging.getLogger(__name__)
 
 
-def run_job(settings: Settings, output: Path, composed: Mapping[str, str], multirun: bool = False) -> list[Result]:
+def run_job(
+    settings: Settings, output: Path, composed: Mapping[str, str], multirun: bool = False, beside: bool = False
+) -> list[Result]:
     """Run one job and return its results, which are also in `output` and in MLflow.
 
-    `composed` (file name → text) is kept with each result. Errors that a user can fix are raised before the first run
-    is created, as EdlaeSweepsError.
+    `composed` (file name → text) is kept with each result. `beside` says that other jobs run on this machine at the
+    same time, so that times are not those of a stand-alone fit. Errors that a user can fix are raised before the first
+    run is created, as EdlaeSweepsError.
     """
     settings.method.require(settings.device)
     memory = None if settings.memory is None else int(settings.memory * GIB)
     resources = Resources.here(settings.threads, memory, settings.device)
     with resources.limit_threads():
-        return _run(settings, resources, output, composed, multirun)
+        return _run(settings, resources, output, composed, multirun, beside)
 
 
 def _run(
-    settings: Settings, resources: Resources, output: Path, composed: Mapping[str, str], multirun: bool
+    settings: Settings,
+    resources: Resources,
+    output: Path,
+    composed: Mapping[str, str],
+    multirun: bool,
+    beside: bool,
 ) -> list[Result]:
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     store.close_orphans()
@@ -58,7 +66,8 @@ def _run(
         print_plan(settings, data, training, resources, {}, None)
         return []
     experiment = store.experiment(settings.dataset.label, dataset_record(settings, data, summary), context)
-    job = Job(settings, data, training, resources, ranks, output, experiment, composed.get(COMMAND, "").strip())
+    command = composed.get(COMMAND, "").strip()
+    job = Job(settings, data, training, resources, ranks, output, experiment, command, beside)
     if settings.dry_run:
         pending = Search(settings, job.tune, data, experiment).pending() if job.tune else None
         print_plan(settings, data, training, resources, finished(job), pending)
