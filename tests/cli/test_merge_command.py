@@ -100,7 +100,7 @@ def test_a_moved_store_takes_new_artifacts_in_its_new_place(command, tmp_path):
         (("source=",), "source: name the store to copy from"),
         (("source=gone",), "source=gone: there is no mlflow.db in this folder"),
         (("source=mlruns",), "source=mlruns: this is the store to merge into"),
-        (("source=s3://me:pw@bucket/x",), "source=s3://…: MLflow keeps runs on a server or in a database"),
+        (("source=s3://me:pw@bucket/x",), "source=s3://***@bucket/x: MLflow keeps runs on a server or in a database"),
         (("source=http://me:pw@127.0.0.1:9",), "tracking server http://***@127.0.0.1:9 does not answer within 5 s"),
         (("source=postgresql+psycopg2://me:pw@127.0.0.1:1/x",), "tracking store postgresql+psycopg2://***@127.0.0.1:1/x"),
         (("source=gone", "dataset=debian"), "dataset: no such key"),

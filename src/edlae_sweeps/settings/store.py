@@ -91,10 +91,13 @@ class MergeSettings(Options):
             )
         if "://" in self.source and not _is_store(self.source):
             raise ConfigError(
-                # The rest may hold a password.
-                f"source={self.source.partition('://')[0]}://…: MLflow keeps runs on a server or in a database; "
+                f"source={redacted(self.source)}: MLflow keeps runs on a server or in a database; "
                 "choose a folder with mlflow.db, http://HOST:PORT, or the URI of a database"
             )
+
+    @override
+    def __repr__(self) -> str:
+        return redacted(super().__repr__())
 
 
 def _is_store(uri: str) -> bool:

@@ -96,12 +96,9 @@ class Copier:
         try:
             with stops_deferred():
                 copy_id = self._begin(run, half)
-            self._log(run, copy_id)
             if files is not None:
                 self._client.log_artifacts(copy_id, str(files))
-            for model in models:
-                self._log_kept(run, copy_id, model)
-            self._tag(run, copy_id)
+            self._log(run, copy_id, models)
             self._client.set_terminated(copy_id, run.status, run.end)
         except BaseException:
             if copy_id is not None:
@@ -122,24 +119,24 @@ class Copier:
         made = self._client.create_run(self._target.id, info.start_time, {**own, _FROM: run.origin}, info.run_name)
         return str(made.info.run_id)
 
-    def _log(self, run: SourceRun, copy_id: str) -> None:
-        params = [Param(name, value) for name, value in run.run.data.params.items()]
-        self._client.log_batch(copy_id, self._source.metrics(run.run), params)
+    def _log(self, run: SourceRun, copy_id: str, models: Sequence[KeptModel]) -> None:
+        data, metrics = run.run.data, self._source.metrics(run.run)
         inputs = run.run.inputs.dataset_inputs if run.run.inputs else []
         if inputs:
             unconflicted(lambda: self._client.log_inputs(copy_id, inputs))
-
-    def _log_kept(self, run: SourceRun, copy_id: str, model: KeptModel) -> None:
-        compared = {name: value for name, value in run.run.data.metrics.items() if name.startswith(_COMPARED)}
-        self._log_model(
-            self._client, copy_id, model.folder, model.entity.name, model.entity.params, compared, self._target.dataset
-        )
-
-    def _tag(self, run: SourceRun, copy_id: str) -> None:
-        tags = {**run.run.data.tags, _FROM: run.origin}
+        if models:
+            # They are linked to the metrics of the run.
+            self._client.log_batch(copy_id, metrics)
+            metrics = []
+        compared = {name: value for name, value in data.metrics.items() if name.startswith(_COMPARED)}
+        for kept in models:
+            model, dataset = kept.entity, self._target.dataset
+            self._log_model(self._client, copy_id, kept.folder, model.name, model.params, compared, dataset)
+        tags = {**data.tags, _FROM: run.origin}
         if parent := self._ids.get(tags.get(PARENT, "")):
             tags[PARENT] = parent
-        self._client.log_batch(copy_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        params = [Param(name, value) for name, value in data.params.items()]
+        self._client.log_batch(copy_id, metrics, params, [RunTag(name, value) for name, value in tags.items()])
 
 
 def _origin(run: MlflowRun) -> str:
