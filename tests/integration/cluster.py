@@ -54,6 +54,8 @@ SelectTypeParameters=CR_Core
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 ReturnToService=2
+# The node has the processors that are written here, not those of the machine.
+SlurmdParameters=config_overrides
 KillWait={kill_wait}
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} State=UNKNOWN
 PartitionName=bench Nodes={host} Default=YES MaxTime=INFINITE State=UP
@@ -103,16 +105,17 @@ def missing() -> str:
 
 
 @contextmanager
-def cluster(kill_wait: int = 30) -> Iterator[Cluster]:
+def cluster(cores: int | None = None, kill_wait: int = 30) -> Iterator[Cluster]:
     """Bring a cluster up; at the end cancel its jobs, take it down and delete it.
 
-    `kill_wait`: seconds from the SIGTERM to the SIGKILL of a job that was cancelled or whose time is over.
+    cores      processors that Slurm gives to jobs; by default those of this machine
+    kill_wait  seconds from the SIGTERM to the SIGKILL of a job that was cancelled or whose time is over
     """
     folder = Path(tempfile.mkdtemp(prefix="cluster-"))
     # PostgreSQL has a user of its own.
     folder.chmod(0o755)
     try:
-        with postgres(folder) as database, slurm(folder, kill_wait) as environment:
+        with postgres(folder) as database, slurm(folder, cores, kill_wait) as environment:
             (folder / "mlflow").mkdir()
             with mlflow_server(folder / "mlflow", database) as (_, uri):
                 yield Cluster(folder, {**environment, "MLFLOW_TRACKING_URI": uri}, uri, database)
@@ -145,7 +148,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def slurm(folder: Path, kill_wait: int = 30) -> Iterator[dict[str, str]]:
+def slurm(folder: Path, cores: int | None = None, kill_wait: int = 30) -> Iterator[dict[str, str]]:
     """Slurm with this machine as its one node, in `folder`; yields the environment of its commands."""
     host = socket.gethostname().partition(".")[0]
     for name in ("munge", "state", "spool"):
@@ -156,7 +159,7 @@ def slurm(folder: Path, kill_wait: int = 30) -> Iterator[dict[str, str]]:
     options = {name: folder / "munge" / name.split("-")[0] for name in ("key-file", "socket", "pid-file", "seed-file")}
     munged = ["munged", "--foreground", *(f"--{name}={path}" for name, path in options.items())]
     conf = folder / "slurm.conf"
-    machine = {"host": host, "cores": os.cpu_count(), "memory": psutil.virtual_memory().total // 2**20}
+    machine = {"host": host, "cores": cores or os.cpu_count(), "memory": psutil.virtual_memory().total // 2**20}
     ports = {"port": free_port(), "node_port": free_port()}
     conf.write_text(_SLURM_CONF.format(folder=folder, kill_wait=kill_wait, **machine, **ports))
     environment = {"SLURM_CONF": str(conf)}
