@@ -9,8 +9,11 @@ from edlae_sweeps.datasets import Debian
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Admm, Closed, Svd
 from edlae_sweeps.settings import (
+    Alone,
+    Dask,
     Off,
     Optuna,
+    Processes,
     Range,
     ReportSettings,
     Settings,
@@ -72,6 +75,10 @@ def test_invalid_ranks_are_refused(rank):
         (lambda: Optuna(sampler="cma"), "tune.sampler=cma: choose from tpe, random, grid"),
         (lambda: Optuna(metric="ndcg"), "tune.metric=ndcg: choose from ndcg_100, recall_20, recall_50"),
         (lambda: Optuna(n_trials=0), "tune.n_trials=0"),
+        (lambda: Optuna(batch=0), "tune.batch=0"),
+        (lambda: Processes(workers=0), "parallel.workers=0: choose 1 or more, or null"),
+        (lambda: Dask(scheduler="tcp://h:1", workers=0), "parallel.workers=0"),
+        (lambda: Dask(), "parallel.scheduler is not set: name the address of a Dask scheduler, such as tcp://"),
         (lambda: Optuna(timeout=float("inf")), "tune.timeout=inf"),
         (lambda: Tracking(dir=""), "tracking.dir is empty"),
         (lambda: Tracking(uri="some/folder"), "tracking.uri=some/folder"),
@@ -151,3 +158,15 @@ def test_study_key_depends_on_the_points_of_a_search_but_not_on_their_number():
     assert key() == key(n_trials=99) == key(search={"l2": (1.0, 10.0), "dropout": None}) == key(grid_points=9)
     keys = [key(sampler="grid"), key(seed=1), key(metric="recall_20"), key(search={"l2": [1, 11]}), key(start="r")]
     assert len({key(), *keys}) == 1 + len(keys)
+
+
+def test_the_batch_is_part_of_a_search_but_not_who_evaluates_it():
+    data = SimpleNamespace(digest="d")
+
+    def keys(batch: int, parallel=None) -> tuple[str, str]:
+        tune = Optuna(search={"l2": [1, 10]}, batch=batch)
+        settings = Settings(tune=tune, parallel=parallel or Alone(), rank=10)
+        return study_key(settings, tune, data), run_key(settings, data, 10)
+
+    assert keys(1) == keys(1, Processes()) == keys(1, Dask(scheduler="tcp://h:1", workers=3))
+    assert len({*keys(1), *keys(2), *keys(3)}) == 6

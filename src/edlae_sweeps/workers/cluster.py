@@ -34,9 +34,7 @@ class DaskEngine(Engine):
         try:
             import distributed
         except ImportError as error:
-            raise MissingExtra(
-                f"parallel=dask needs the extra cluster: pip install 'edlae_sweeps[cluster]' ({error})"
-            ) from error
+            raise MissingExtra("parallel=dask needs Dask, an extra: pip install 'edlae_sweeps[cluster]'") from error
         self.died = (distributed.scheduler.KilledWorker,)
         self.gone = f"parallel.scheduler={options.scheduler}: the scheduler went away; start the job again to continue"
         self._client = _connect(distributed, options.scheduler)
