@@ -44,7 +44,7 @@ class Resources:
         """
         available = available_memory() + psutil.Process().memory_info().rss
         limits = [limit for limit in (available, memory, _slurm_memory()) if limit is not None]
-        return cls(threads or min(blas_threads(), _slurm_cores() or cores()), min(limits), device)
+        return cls(threads or min(blas_threads(), processors()), min(limits), device)
 
     @contextmanager
     def limit_threads(self) -> Iterator[None]:
@@ -63,9 +63,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _slurm_cores() -> int | None:
-    """Processors of a task of this Slurm job; None outside one, and in a job that did not ask for any."""
-    return _positive("SLURM_CPUS_PER_TASK")
+def processors() -> int:
+    """Processors that this job may use: those of its task of Slurm, if it asked for any, else those it may run on."""
+    return _positive("SLURM_CPUS_PER_TASK") or cores()
 
 
 def _slurm_memory() -> int | None:

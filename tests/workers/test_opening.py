@@ -20,7 +20,7 @@ def bench(memory: float, threads: int = 8) -> Bench:
 
 @pytest.fixture(autouse=True)
 def _eight_processors(monkeypatch):
-    monkeypatch.setattr(opening, "cores", lambda: 8)
+    monkeypatch.setattr(opening, "processors", lambda: 8)
 
 
 def opened(settings, memory: float = 100, needed: float = 2, threads: int = 8) -> tuple[int, int, float | None]:

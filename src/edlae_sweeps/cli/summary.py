@@ -23,7 +23,7 @@ def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracki
         results = [result for of, results in jobs if of == label for result in results]
         print_table(f"{label}, test users", _HEADER, [*_baseline(results), *map(_row, results)])
         if any(result.shared for result in results):
-            print_line("* the ranks of the job share the factorisation")
+            print_line("* not a stand-alone fit: it shared a factorisation, or ran beside others")
     for line in _browse(list(labels), tracking):
         print_line(line)
 

@@ -64,7 +64,11 @@ def job_note(settings: Settings, results: Sequence[Result], best: Result, comman
     ]
     popularity = [[name, "", "", "", *scores, ""] for name, *scores in _baseline(best.baseline)]
     header = ["rank", *_SYMBOLS.values(), "validation", "test nDCG@100 ± SE", "Recall@20", "Recall@50", "fit s"]
-    footnote = ["\\* the ranks share the factorisation"] if any(result.shared for result in results) else []
+    footnote = (
+        ["\\* not a stand-alone fit: it shared a factorisation, or ran beside others"]
+        if any(result.shared for result in results)
+        else []
+    )
     return "\n\n".join(
         [
             f"{what}. Best on the validation users: {winner}.",

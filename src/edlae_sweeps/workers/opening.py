@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources, cores
+from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources, processors
 from edlae_sweeps.settings import Dask, Processes, Settings
 from edlae_sweeps.workers.bench import Bench, Place
 from edlae_sweeps.workers.cluster import DaskEngine
@@ -46,13 +46,13 @@ def _engine(settings: Settings, resources: Resources, needed: int) -> Engine | N
         return DaskEngine(parallel, needed, memory, settings.threads)
     if not isinstance(parallel, Processes):
         return None
-    processors = cores()
+    total = processors()
     # This process keeps its own part of the memory, but no matrix.
     memory = resources.memory - PROCESS_BYTES
-    workers = fitting(parallel.workers or max(1, processors // (settings.threads or 1)), memory, needed)
+    workers = fitting(parallel.workers or max(1, total // (settings.threads or 1)), memory, needed)
     if workers == 1:
         return None
-    return LokyEngine(workers, memory // workers, processors if settings.threads is None else None)
+    return LokyEngine(workers, memory // workers, total if settings.threads is None else None)
 
 
 def fitting(wanted: int, memory: int, needed: int) -> int:
