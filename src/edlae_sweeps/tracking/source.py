@@ -33,7 +33,7 @@ class KeptModel:
 
 
 class Source:
-    """The store at `uri`. `beside` is the folder of its SQLite database, which may have its artifacts."""
+    """A store to copy from: an SQLite database, which may have its artifacts beside it, another one, or a server."""
 
     def __init__(self, source: str, target_uri: str) -> None:
         """Open `source`: a folder with mlflow.db, or its parent, or a URI.
@@ -67,7 +67,7 @@ class Source:
         if missing := sorted(set(names or ()) - found.keys()):
             known = ", ".join(sorted(found.keys() - {"Default"})) or "no data set"
             raise DataError(f"datasets: source={self._name} has no {', '.join(missing)}; it has {known}")
-        return sorted((found[name], name) for name in found if names is None or name in names)
+        return [(found[name], name) for name in sorted(found) if names is None or name in names]
 
     def runs(self, experiment_id: str, query: str) -> list[MlflowRun]:
         """The runs that match an MLflow filter, oldest first."""
@@ -155,7 +155,9 @@ class Source:
         return database.absolute().parent
 
     def _same(self) -> DataError:
-        return DataError(f"source={self._name}: this is the store to merge into; name another one, or set tracking.dir")
+        return DataError(
+            f"source={self._name}: this is the store to merge into; name another one, or set tracking.dir or tracking.uri"
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
