@@ -156,7 +156,7 @@ class Source:
 
     def _same(self) -> DataError:
         return DataError(
-            f"source={self._name}: this is the store to merge into; name another one, or set tracking.dir or tracking.uri"
+            f"source={self._name}: this is the store to merge into; name another, or set tracking.dir or tracking.uri"
         )
 
     @contextmanager
