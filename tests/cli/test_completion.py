@@ -34,7 +34,7 @@ def complete(line: str) -> tuple[list[str], str]:
         ("tune=", ["tune=off", "tune=optuna"]),
         ("method=admm method.e", ["method.epochs="]),
         ("dataset=msd-like dataset.t", ["dataset.topics="]),
-        ("-m experiment=", ["experiment=figure1", "experiment=proposition", "experiment=table1"]),
+        ("-m experiment=t", ["experiment=table1"]),
         ("sch", []),
     ],
 )
