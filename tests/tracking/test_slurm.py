@@ -38,10 +38,13 @@ def commands(tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize(
     ("queue", "over"),
     [
-        ("41      0     \n42      0     \n", False),
-        # Requeued: the job has started again since.
-        ("41      1     \n", True),
-        ("410     0     \n4       0     \n", True),
+        ("41      0     RUNNING \n42      0     PENDING \n", False),
+        # Requeued: the job starts once more.
+        ("41      1     PENDING \n", True),
+        ("41      1     RUNNING \n", True),
+        # Its processes are being stopped.
+        ("41      1     COMPLETING \n", False),
+        ("410     0     RUNNING \n4       0     RUNNING \n", True),
         ("", True),
     ],
 )
@@ -51,7 +54,7 @@ def test_a_job_that_is_not_listed_is_over(commands, queue, over):
 
 
 def test_the_second_life_of_a_requeued_job_is_not_over(commands):
-    commands("squeue", "41 1\n")
+    commands("squeue", "41 1 RUNNING\n")
     assert Queue().over({"first": JOB, "second": {**JOB, "slurm_restarts": "1"}}) == {"first"}
 
 
@@ -79,7 +82,7 @@ def test_no_slurm_here(tmp_path, monkeypatch):
 
 
 def test_the_controller_is_asked_now_and_then_alone(commands, tmp_path, monkeypatch):
-    commands("squeue", "41 0\n")
+    commands("squeue", "41 0 RUNNING\n")
     now = 0.0
     monkeypatch.setattr(slurm.time, "monotonic", lambda: now)
     queue = Queue()

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 # The least seconds between two requests to a controller that all users share.
@@ -52,16 +52,22 @@ class Queue:
         if not asked or time.monotonic() - self._read < _QUEUE_SECONDS:
             return set()
         self._read = time.monotonic()
-        text = _output("squeue", "--noheader", "--all", "--array", "--Format=JobID:32,RestartCnt:16")
+        text = _output("squeue", "--noheader", "--all", "--array", "--Format=JobID:32,RestartCnt:16,State:24")
         if text is None:
             return set()
-        listed = dict(line.split()[:2] for line in text.splitlines() if line.strip())
-        return {run for run, tags in asked.items() if _later(listed.get(tags["slurm_job"]), tags["slurm_restarts"])}
+        listed = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+        return {run for run, tags in asked.items() if _is_over(listed.get(tags["slurm_job"]), tags["slurm_restarts"])}
 
 
-def _later(restarts: str | None, own: str) -> bool:
-    """Whether a job is no longer listed, or has started more often: it keeps its number when it is requeued."""
-    return restarts is None or (restarts.isdigit() and own.isdigit() and int(restarts) > int(own))
+def _is_over(listed: Sequence[str] | None, restarts: str) -> bool:
+    """Whether a job is no longer listed, or is requeued: it keeps its number and is counted as started once more.
+
+    `listed`: restarts and state in the queue. A COMPLETING job may have processes that are being stopped.
+    """
+    if listed is None:
+        return True
+    count, state = listed
+    return state != "COMPLETING" and int(count) > int(restarts)
 
 
 def _visible(tags: Mapping[str, str]) -> bool:
