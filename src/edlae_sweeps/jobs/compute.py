@@ -104,7 +104,7 @@ def _tuned(job: Job, pool: Pool, search: Search) -> list[Result]:
     elif others := search.others():
         _log.info("a new search: %d evaluations in the store have other data, ranges or settings", others)
     if pool.workers > search.tune.batch:
-        _log.warning("tune.batch=%d: of %d workers, a search uses as many", search.tune.batch, pool.workers)
+        _log.warning("tune.batch=%d: the search uses as many of its %d workers", search.tune.batch, pool.workers)
     with job.run() as run:
         baseline = _baseline(job, pool)
         with stage(f"tune {job.settings.method.name}") as progress:

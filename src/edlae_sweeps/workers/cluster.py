@@ -62,9 +62,12 @@ class DaskEngine(Engine):
             self._client.wait_for_workers(1)
         try:
             return list(self._client.run(_about_worker).values())
-        except ImportError as error:
+        except Exception as error:
+            # Dask has only the text of an error that a worker met before it ran the call.
+            if "No module named" not in str(error):
+                raise
             raise WorkersError(
-                f"parallel.scheduler={address}: its workers lack this package ({error}); install it where they run"
+                f"parallel.scheduler={address}: a worker can't import this package; install edlae_sweeps where it runs"
             ) from error
 
     @override
