@@ -23,7 +23,8 @@ from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.slurm import slurm_tags
 from edlae_sweeps.tracking.watch import PARENT, SOURCE
 
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Slurm, through submitit, announces a time limit by the last two.
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # Characters of a tag, the smallest limit of MLflow's stores.
 _MOST_CHARACTERS = 5000
 # Seconds between two samples of the system metrics.
