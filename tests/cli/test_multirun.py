@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -159,27 +158,28 @@ def test_composition_errors_are_no_lost_jobs(tmp_path):
     )
 
 
-def test_stopping_asks_living_jobs_alone(tmp_path, monkeypatch):
-    jobs = multirun(tmp_path)
-    for number in (0, 1):
+def test_stopping_asks_living_jobs_of_this_machine_alone(tmp_path, monkeypatch):
+    jobs = Multirun(tmp_path, "joblib", ["rank=1", "rank=2", "rank=3"])
+    jobs.write()
+    for number in range(3):
         (tmp_path / str(number)).mkdir()
     living = jobs.job(0, tmp_path / "0").update("running")
-    # No process has this number.
-    jobs.job(1, tmp_path / "1").update("running", pid=2**30)
-    asked = []
+    dead = jobs.job(1, tmp_path / "1").update("running", process={**living.process, "pid_ticks": "1"})
+    elsewhere = jobs.job(2, tmp_path / "2").update("running", process={**living.process, "machine": "another"})
+    asked, kill = [], os.kill
 
-    def kill(pid, signum):
-        if signum:
-            asked.append((pid, signum))
-            living.update("stopped")
-        elif pid == 2**30:
-            raise ProcessLookupError
+    def asks(pid, signum):
+        if not signum:
+            return kill(pid, 0)
+        asked.append((pid, signum))
+        living.update("stopped")
+        return elsewhere.update("stopped")
 
-    monkeypatch.setattr(os, "kill", kill)
+    monkeypatch.setattr(os, "kill", asks)
+    assert [job.ended for job in (living, dead, elsewhere)] == [False, True, False]
     stop_jobs(jobs)
     assert asked == [(os.getpid(), signal.SIGTERM)]
     assert jobs.stopped
-    assert living.host == socket.gethostname()
 
 
 @pytest.mark.parametrize(

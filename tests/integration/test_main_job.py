@@ -11,7 +11,7 @@ import pytest
 from mlflow.artifacts import download_artifacts
 
 from edlae_sweeps.datasets import Debian, load, read_arrays
-from edlae_sweeps.tracking.process import process_tags
+from edlae_sweeps.process import process_tags
 
 from .conftest import all_runs, client, mlflow_server
 

@@ -12,8 +12,8 @@ from edlae_sweeps.cli.compose import conf_dir, register, typed
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.methods import METHODS, Closed
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Settings
-from edlae_sweeps.tracking.process import process_tags
 
 FROZEN = load()
 TRAINED = {"deep", "denoising"}

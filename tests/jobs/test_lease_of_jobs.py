@@ -10,9 +10,9 @@ from mlflow import MlflowClient
 from edlae_sweeps.cli.compose import conf_dir, register, typed
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.jobs import Result, run_job
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import lease
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.watch import SOURCE
 
 SMALL = ("dataset=synthetic", "dataset.n_users=300", "dataset.n_items=40", "dataset.mean_events=12",

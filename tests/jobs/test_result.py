@@ -13,8 +13,8 @@ from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.models import Model, load_model
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Settings
-from edlae_sweeps.tracking.process import process_tags
 
 SMALL = ("dataset=synthetic", "dataset.n_users=300", "dataset.n_items=40", "dataset.mean_events=12",
          "dataset.topics=5", "dataset.heldout_users=50")  # fmt: skip

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking import Busy, DatasetRecord, Lease, Store, lease, watch
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.watch import SOURCE
 
 RECORD = DatasetRecord("data", "d" * 64)

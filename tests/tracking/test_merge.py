@@ -14,10 +14,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
 from edlae_sweeps.errors import DataError, TrackingError
 from edlae_sweeps.models import LowRank
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.serving import Recommender, load_model, log_model, save_mlflow_model
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tracking.merge import Merged, merge
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.source import Source
 
 NAME = "a b-ü#"

@@ -10,10 +10,10 @@ import pytest
 from mlflow import MlflowClient
 
 from edlae_sweeps.errors import ConfigError, TrackingError
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Tracking
 from edlae_sweeps.tracking import DatasetRecord, Store, database_uri, redacted, runs
 from edlae_sweeps.tracking import store as store_module
-from edlae_sweeps.tracking.process import process_tags
 
 RECORD = DatasetRecord("data", "d" * 64)
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking import watch
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.watch import HEARTBEAT, PARENT, SOURCE, STALE_SECONDS, Watch, close, is_local_database
 
 SERVER = "http://127.0.0.1:5000"

@@ -62,8 +62,10 @@ def stop_jobs(multirun: Multirun) -> None:
         _slurm("scancel", "--", *submitted)
     else:
         for job in running:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(job.pid, signal.SIGTERM)
+            # Jobs of Ray on other machines end with the parent.
+            if job.here:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(int(job.process["pid"]), signal.SIGTERM)
     wait_for_jobs(multirun, _GRACE)
 
 

@@ -5,15 +5,13 @@ so each job writes there what became of it, and the parent shows that.
 """
 
 import json
-import os
-import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
+from edlae_sweeps.process import has_ended, machine, process_tags
 
 _PLAN = "jobs.json"
 _JOB = "job.json"
@@ -28,7 +26,7 @@ class JobFile:
 
     number, name  as in the list of jobs
     folder        its output folder
-    host, pid     the process that runs it, or ran it
+    process       tags of the process that runs it, or ran it
     state         running; finished; failed, by an error that the user can fix; crashed, by a bug; stopped, by a
                   signal; skipped: not started
     error         why it is not finished: a line, or the traceback of a bug
@@ -40,8 +38,7 @@ class JobFile:
     number: int
     name: str
     folder: Path
-    host: str = ""
-    pid: int = 0
+    process: Mapping[str, str] = field(default_factory=dict)
     state: State = "running"
     error: str = ""
     printed: str = ""
@@ -61,8 +58,13 @@ class JobFile:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended, or its process on this host is gone."""
-        return self.state != "running" or (self.host == socket.gethostname() and not psutil.pid_exists(self.pid))
+        """Whether the job has ended, or its process on this machine is gone."""
+        return self.state != "running" or (self.here and has_ended(self.process))
+
+    @property
+    def here(self) -> bool:
+        """Whether its process is one of this machine."""
+        return self.process.get("machine") == machine()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Multirun:
     def job(self, number: int, folder: Path) -> JobFile:
         """A job of this multirun that runs in this process."""
         name = self.names[number] if number < len(self.names) else ""
-        return JobFile(number, name, folder, socket.gethostname(), os.getpid())
+        return JobFile(number, name, folder, process_tags())
 
     def started(self) -> list[JobFile]:
         """The jobs that have started or were skipped, by number."""

@@ -12,10 +12,10 @@ from mlflow.entities import Param, RunTag
 from mlflow.entities import Run as MlflowRun
 
 from edlae_sweeps.errors import DataError, TrackingError
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.runs import stops_deferred
 from edlae_sweeps.tracking.source import KeptModel, Source
 from edlae_sweeps.tracking.watch import PARENT, SOURCE, pages

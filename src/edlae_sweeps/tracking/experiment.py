@@ -12,10 +12,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.lease import Lease, hold, wait
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
-from edlae_sweeps.tracking.process import process_tags
 from edlae_sweeps.tracking.runs import Run, live_run
 from edlae_sweeps.tracking.view import experiment_tags
 from edlae_sweeps.tracking.watch import pages

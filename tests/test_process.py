@@ -8,8 +8,8 @@ import sys
 import psutil
 import pytest
 
-from edlae_sweeps.tracking import process
-from edlae_sweeps.tracking.process import boot_of, has_ended, machine, process_tags
+from edlae_sweeps import process
+from edlae_sweeps.process import boot_of, has_ended, machine, process_tags
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has /proc")
 # Fields 4 to 21 of /proc/PID/stat.
@@ -93,7 +93,7 @@ def test_this_process_lives_and_a_child_that_ended_does_not():
     own = process_tags()
     assert not has_ended(own)
     assert has_ended({**own, "pid_ticks": "1"})
-    script = "from edlae_sweeps.tracking.process import process_tags; import json; print(json.dumps(process_tags()))"
+    script = "from edlae_sweeps.process import process_tags; import json; print(json.dumps(process_tags()))"
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     ended = json.loads(child.stdout)
     assert ended["machine"] == own["machine"]
@@ -114,7 +114,7 @@ def test_identity_does_not_follow_the_clock(monkeypatch):
 def test_another_namespace_of_processes_is_another_machine():
     """As in a container with the same host name."""
     unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
-    script = [sys.executable, "-c", "from edlae_sweeps.tracking.process import machine; print(machine())"]
+    script = [sys.executable, "-c", "from edlae_sweeps.process import machine; print(machine())"]
     try:
         inside = subprocess.run([*unshare, *script], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
