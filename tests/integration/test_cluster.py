@@ -105,11 +105,12 @@ def test_a_sweep_loses_and_doubles_nothing(start, tmp_path: Path, bench: Cluster
     def evaluated(method: str) -> int:
         return sum(name == method for name, _ in Runs(bench.uri).evaluations())
 
+    undisturbed = start(*SWEEP, folder=alone)
     first = started()
     wait_until(lambda: evaluated("closed") >= 2 and evaluated("admm") >= 2, 2 * MINUTES)
     array = array_id(folder)
     # The kernel kills a worker, as for want of memory.
-    os.kill(job_file(folder, 0)["pid"], signal.SIGKILL)
+    os.kill(int(job_file(folder, 0)["process"]["pid"]), signal.SIGKILL)
     # Its user cancels a job.
     bench.slurm("scancel", f"{array}_1")
     wait_until(lambda: job_file(folder, 1)["state"] == "stopped", MINUTES)
@@ -125,20 +126,20 @@ def test_a_sweep_loses_and_doubles_nothing(start, tmp_path: Path, bench: Cluster
     assert re.findall(r"\d \(method=\w+\)", summary) == ["1 (method=admm)", "0 (method=closed)"]
     assert Runs(bench.uri).cells() == [(method, rank) for method in sorted(METHODS[2:]) for rank in sorted(RANKS)]
 
-    # The coordinator is killed while its jobs run, and the same command is started again.
+    # Two identical commands at once; both coordinators are killed while their jobs run, and a third one takes over.
     before = evaluated("closed")
-    second = started()
+    twins = [started(), started()]
     wait_until(lambda: evaluated("closed") >= before + 2, 3 * MINUTES)
-    second.kill()
-    second.communicate()
+    for twin in twins:
+        twin.kill()
+        twin.communicate()
     assert bench.queue()
-    third = started()
-    output, errors = third.communicate(timeout=20 * MINUTES)
-    assert third.returncode == 0, errors
+    last = started()
+    output, errors = last.communicate(timeout=20 * MINUTES)
+    assert last.returncode == 0, errors
     assert all(re.search(rf"\b{method} +{rank} ", output) for method in METHODS for rank in RANKS), output
     wait_until(lambda: not bench.queue(), 2 * MINUTES)
 
-    undisturbed = start(*SWEEP, folder=alone)
     _, errors = undisturbed.communicate(timeout=20 * MINUTES)
     assert undisturbed.returncode == 0, errors
     expected, runs = Runs(f"sqlite:///{alone / 'mlruns' / 'mlflow.db'}"), Runs(bench.uri)
