@@ -35,4 +35,4 @@ def test_the_notebook_example_type_checks(tmp_path: Path):
 
 def test_continuous_integration_runs_the_test_command():
     after = README.split("<!-- the test command -->")[1].split("```")[1]
-    assert after.strip().splitlines()[-1].endswith("python -m pytest")
+    assert after.strip().splitlines()[-1].endswith("python -m pytest -n auto")

@@ -109,6 +109,11 @@ def test_a_bug_of_one_job_keeps_its_traceback_and_the_results_of_the_others(run,
         (ConfigError("rank=7: too large"), "failed", "rank=7: too large"),
         (Stopped(signal.SIGTERM), "stopped", "stopped by SIGTERM"),
         (KeyboardInterrupt(), "stopped", "stopped by Ctrl-C"),
+        (
+            Stopped(signal.SIGUSR2),
+            "stopped",
+            "stopped near its time limit (SIGUSR2); hydra.launcher.max_num_timeout says how often it may go on",
+        ),
     ],
 )
 def test_a_worker_records_how_its_job_ended_and_raises_nothing(worker, tmp_path, error, state, text):
@@ -149,6 +154,20 @@ def test_the_end_names_every_job_without_a_result(tmp_path, capfd):
         "the same command computes what is missing"
     )
     assert capfd.readouterr().err.splitlines() == ["error: job 1 (rank=2): no", "job 2 (rank=3): by x"]
+
+
+def test_a_job_that_went_back_into_the_queue_is_shown_again(tmp_path, capfd):
+    (tmp_path / "0").mkdir()
+    jobs = multirun(tmp_path, "basic")
+    parent, job = Parent(jobs, Tracking()), jobs.job(0, tmp_path / "0")
+    for state, error in (
+        ("stopped", "near its limit"),
+        ("stopped", "near its limit"),
+        ("running", ""),
+        ("failed", "no"),
+    ):
+        parent.show(job.update(state, error=error))
+    assert capfd.readouterr().err.splitlines() == ["job 0 (rank=1): near its limit", "error: job 0 (rank=1): no"]
 
 
 def test_composition_errors_are_no_lost_jobs(tmp_path):
@@ -240,6 +259,10 @@ def test_a_launchers_signal_stops_the_job_first():
             pass
         signal.raise_signal(signal.SIGUSR2)
         assert len(seen) == 3
+        # submitit raises if a job has been back in the queue too often.
+        signal.signal(signal.SIGUSR2, lambda *_: 1 // 0)
+        with pytest.raises(Stopped):
+            job()
     finally:
         signal.signal(signal.SIGUSR2, previous)
 

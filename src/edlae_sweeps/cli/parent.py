@@ -76,7 +76,9 @@ class Parent:
         self._watcher.start()
 
     def show(self, job: JobFile) -> None:
-        """Show a job that has ended, once."""
+        """Show a job that has ended, once; again if it has been back in the queue."""
+        if job.state == "running":
+            self._shown.discard(job.number)
         if job.number in self._shown or job.state == "running":
             return
         self._shown.add(job.number)

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -81,8 +81,9 @@ def stop_then(signum: int) -> Iterator[None]:
         yield
     except Stopped as stop:
         if stop.signum == signum:
-            # It ends the process, or raises.
-            handler(signum, None)
+            # It ends the process, or raises if the job may not go back into the queue.
+            with suppress(Exception):
+                handler(signum, None)
         raise
     finally:
         signal.signal(signum, handler)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edlae_sweeps.jobs import Result
 
 _log = logging.getLogger(__name__)
+# By one of these, submitit has Slurm announce a time limit or a preemption.
+_ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2)
 # Takes a composed configuration, and the defaults of a job beside others; returns the label of the data and results.
 RunJob = Callable[[DictConfig, Multirun], "tuple[Settings, Sequence[Result]]"]
 
@@ -44,7 +46,7 @@ def run_and_record(config: DictConfig, run: RunJob) -> JobFile:
                 content = [_content(result) for result in results]
                 job = job.update("finished", label=settings.dataset.label, results=content, printed=printed.getvalue())
             except KeyboardInterrupt as stop:
-                job = job.update("stopped", error=f"stopped by {str(stop) or 'Ctrl-C'}", printed=printed.getvalue())
+                job = job.update("stopped", error=_reason_of(stop), printed=printed.getvalue())
                 raise
     except KeyboardInterrupt:
         if here:
@@ -56,6 +58,13 @@ def run_and_record(config: DictConfig, run: RunJob) -> JobFile:
         _log.exception("job %s", job.title)
         job = job.update("crashed", error=traceback.format_exc().strip(), printed=printed.getvalue())
     return job
+
+
+def _reason_of(stop: KeyboardInterrupt) -> str:
+    """Why a job stopped."""
+    if getattr(stop, "signum", None) in _ANNOUNCED:
+        return f"stopped near its time limit ({stop}); hydra.launcher.max_num_timeout says how often it may go on"
+    return f"stopped by {str(stop) or 'Ctrl-C'}"
 
 
 def _reason_to_skip(config: DictConfig, multirun: Multirun) -> str:
@@ -79,7 +88,7 @@ def _worker(multirun: Multirun, printed: io.StringIO) -> Iterator[None]:
         root = logging.getLogger()
         for handler in [handler for handler in root.handlers if type(handler) is logging.StreamHandler]:
             root.removeHandler(handler)
-    with redirect_stdout(printed), stop_signals(), stop_then(signal.SIGUSR2), stop_then(signal.SIGUSR1):
+    with redirect_stdout(printed), stop_signals(), stop_then(_ANNOUNCED[0]), stop_then(_ANNOUNCED[1]):
         yield
 
 
