@@ -57,9 +57,9 @@ def eight_at_once(start, folder: Path, uri: str | None) -> None:
 
 
 @pytest.mark.slow
-def test_eight_commands_at_once_on_a_new_database(start, tmp_path):
-    for number in range(ROUNDS):
-        eight_at_once(start, tmp_path / f"round{number}", None)
+@pytest.mark.parametrize("number", [0, *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, ROUNDS))])
+def test_eight_commands_at_once_on_a_new_database(start, tmp_path, number):
+    eight_at_once(start, tmp_path / f"round{number}", None)
 
 
 @pytest.fixture
