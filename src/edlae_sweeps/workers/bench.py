@@ -34,9 +34,9 @@ class Bench:
 
     @cached_property
     def gram_seconds(self) -> float:
-        """The seconds that G took, which is loaded or computed on first use."""
+        """The seconds that G took, which is loaded or computed on first use; for its products, those of Xᵀ."""
         start = time.perf_counter()
-        _ = self.training.gram
+        _ = self.training.operator(self.resources.threads)
         return time.perf_counter() - start
 
     def using(self, resources: Resources, tags: Mapping[str, str]) -> "Bench":
@@ -63,6 +63,7 @@ class Place:
     """Where a worker finds the data of a job, and what it may use.
 
     digest   digest of the prepared data: those of another source are refused
+    by_products  whether G is given as products alone
     threads  threads of linear algebra
     memory   bytes that a worker may take; None: what is free where it runs
     """
@@ -70,6 +71,7 @@ class Place:
     dataset: DatasetSettings
     digest: str
     dtype: DType
+    by_products: bool
     data_dir: str
     threads: int
     memory: int | None
@@ -108,7 +110,7 @@ class Place:
         def gram() -> NDArray[Any]:
             return load_gram(data, self.dtype, folder)
 
-        return data, TrainingData(data.train, self.dtype, data.item_names, gram)
+        return data, TrainingData(data.train, self.dtype, data.item_names, gram, self.by_products)
 
 
 # The place and the bench of the last task in this process.

@@ -29,6 +29,7 @@ def open_pool(settings: Settings, bench: Bench, needed: int) -> Iterator[Pool]:
         dataset=settings.dataset,
         digest=bench.data.digest,
         dtype=settings.dtype,
+        by_products=settings.by_products,
         data_dir=str(Path(settings.data_dir).expanduser().absolute()),
         threads=bench.resources.threads,
         memory=None,
