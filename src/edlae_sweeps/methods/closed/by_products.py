@@ -41,8 +41,7 @@ from edlae_sweeps.methods.products import (
 from edlae_sweeps.models import FullRank, LowRank, SolvedByProducts
 from edlae_sweeps.resources import Resources
 
-# Relative residual that is enough for probes, whose own error is larger, and for an entry of the diagonal, whose error
-# is its square.
+# Relative residual that is enough for probes, whose own error is larger.
 _PROBE_TOLERANCE = 1e-2
 # Iterations that a time estimate assumes.
 _ITERATIONS = 12
@@ -101,7 +100,8 @@ class ByProducts(Family):
         C = products.C
         diagonal, diag_C = None, np.full(n, np.nan)
         if self.budget is not None:
-            coarse = replace(C, tolerance=max(C.tolerance, _PROBE_TOLERANCE))
+            # An entry of the diagonal has the squared error of its column.
+            coarse = replace(C, tolerance=max(C.tolerance, min(_PROBE_TOLERANCE, C.tolerance**0.5)))
             diagonal = inverse_diagonal(coarse, penalty, data.dtype, *self.budget)
             diag_C = diagonal.values
         d, beta = self.choose(diag_C, penalty), np.zeros(n)
