@@ -63,19 +63,19 @@ class Place:
     """Where a worker finds the data of a job, and what it may use.
 
     digest   digest of the prepared data: those of another source are refused
-    by_products  whether G is given as products alone
     threads  threads of linear algebra
     memory   bytes that a worker may take; None: what is free where it runs
+    by_products  whether G is given as products alone
     """
 
     dataset: DatasetSettings
     digest: str
     dtype: DType
-    by_products: bool
     data_dir: str
     threads: int
     memory: int | None
     device: Device
+    by_products: bool = False
 
     def bench(self) -> Bench:
         """The bench of this place: the one of the last task if it had the same data and resources."""

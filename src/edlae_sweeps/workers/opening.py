@@ -29,11 +29,11 @@ def open_pool(settings: Settings, bench: Bench, needed: int) -> Iterator[Pool]:
         dataset=settings.dataset,
         digest=bench.data.digest,
         dtype=settings.dtype,
-        by_products=settings.by_products,
         data_dir=str(Path(settings.data_dir).expanduser().absolute()),
         threads=bench.resources.threads,
         memory=None,
         device=settings.device,
+        by_products=settings.by_products,
     )
     with engine.running():
         yield Spread(engine, place)
