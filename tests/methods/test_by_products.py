@@ -51,7 +51,9 @@ def test_one_preparation_serves_all_ranks(method):
     np.testing.assert_allclose(cut.U @ cut.V.T, alone.U @ alone.V.T, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", [Closed(l2=5, dropout=0.2), Relaxed(l2=5, dropout=0.2)], ids=repr)
+@pytest.mark.parametrize(
+    "method", [Closed(l2=5, dropout=0.2, exact_items=10), Relaxed(l2=5, dropout=0.2, exact_items=10)], ids=repr
+)
 def test_probes_cost_little_of_the_objective(method):
     (dense_state, dense), (state, model) = both(method, 20, "float32")
     objectives = [s.training_metrics(m)["objective"] for s, m in ((dense_state, dense), (state, model))]
@@ -78,7 +80,7 @@ def test_nothing_of_n_squared_is_made():
     sparse = csr_array(random_array((3000, n), density=5 / n, format="csr", dtype=np.float32, rng=0))
     sparse.data[:] = 1
     data = TrainingData(sparse, by_products=True)
-    method = Closed(l2=5, dropout=0.3, probes=16, cg_tol=0.05)
+    method = Closed(l2=5, dropout=0.3, probes=16, exact_items=10, cg_tol=0.05)
     tracemalloc.start()
     state = method.prepare(data, 8, ALL_CORES)
     state.training_metrics(method.fit(state, 8))

@@ -4,6 +4,10 @@ For Rademacher z (signs), E[z∘(Ĉz)] = diag Ĉ with variance Σ_{i≠j} Ĉ_ij�
 through Ĉ = Â⁻¹, whose rows are scaled alike, rather than through C: there the variance relative to C_jj² is at most
 1/μ − 1, μ the smallest eigenvalue of Â, while in C it has no bound. On debian (λ 10, p .1) its root is at most 1.1 for
 4.6, and on average .34 for .41.
+
+Exact are the items with the largest errors of d = 1 ⊘ diag C, absolute ones: d enters M beside A, so an error of a
+popular item moves the leading eigenvectors, and the same relative error of a rare item does not. On debian, 256 probes
+with 271 of 5,418 items exact: Eq. 7 is off by .006 % at rank 500, by .03 % if the relative errors choose the items.
 """
 
 from dataclasses import dataclass
@@ -15,9 +19,6 @@ from numpy.typing import DTypeLike, NDArray
 from edlae_sweeps.linalg.conjugate import WIDTH, Inverse
 
 _SEED = 0
-# An item is solved exactly if its relative standard error is larger, and at most this share of the items.
-LARGEST_ERROR = 0.1
-LARGEST_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,21 @@ class InverseDiagonal:
 
 
 def inverse_diagonal(
-    inverse: Inverse, penalty: NDArray[np.float64], dtype: DTypeLike, probes: int, exact: int | None
+    inverse: Inverse, penalty: NDArray[np.float64], dtype: DTypeLike, probes: int, exact: int
 ) -> InverseDiagonal:
-    """diag C of A = G + Λ from `probes` ≥ 2 probes, and the `exact` items with the largest relative errors exactly.
+    """diag C of A = G + Λ from `probes` ≥ 2 probes, with the `exact` items whose 1/C_jj has the largest error exactly.
 
-    None solves the items whose error exceeds `LARGEST_ERROR`. With exact ≥ n there are no probes. `penalty` is diag Λ:
-    A_jj ≥ 1/C_jj ≥ Λ_jj bounds the estimates. The probes are the same in every call.
+    With exact ≥ n there are no probes. `penalty` is diag Λ: A_jj ≥ 1/C_jj ≥ Λ_jj bounds the estimates. The probes are
+    the same in every call.
     """
     n, J = len(penalty), inverse.diagonal
-    if exact is not None and exact >= n:
+    if exact >= n:
         return InverseDiagonal(_columns(inverse, np.arange(n), dtype) / J, np.zeros(n), n)
     mean, error = _estimate(inverse, n, dtype, probes)
     with np.errstate(divide="ignore"):
         mean = np.clip(mean, 1.0, J / penalty)
     error /= mean
-    order = np.argsort(-error, kind="stable")
-    if exact is None:
-        exact = min(int(np.count_nonzero(error > LARGEST_ERROR)), int(LARGEST_SHARE * n))
-    worst = order[:exact]
+    worst = np.argsort(-error * J / mean, kind="stable")[:exact]
     if exact:
         mean[worst], error[worst] = _columns(inverse, worst, dtype), 0.0
     return InverseDiagonal(mean / J, error, exact)

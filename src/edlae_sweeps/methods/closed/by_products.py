@@ -43,6 +43,7 @@ from edlae_sweeps.resources import Resources
 
 # Relative residual that is enough for probes, whose own error is larger.
 _PROBE_TOLERANCE = 1e-2
+_LEAST_EXACT = 256
 # Iterations that a time estimate assumes.
 _ITERATIONS = 12
 
@@ -84,9 +85,8 @@ class ByProducts(Family):
         super().check_products(ranks)
         check_block_solver(self.eig_tol)
 
-    @property
-    def budget(self) -> tuple[int, int | None] | None:
-        """Probes and exact items for diag C (see `Probed`); None if d does not depend on it."""
+    def budget(self, k: int) -> tuple[int, int] | None:  # noqa: ARG002
+        """Probes and exact items for diag C, up to rank k (see `Probed`); None if d does not depend on it."""
         return None
 
     @override
@@ -99,10 +99,11 @@ class ByProducts(Family):
         products = self._products(data, penalty, k, resources)
         C = products.C
         diagonal, diag_C = None, np.full(n, np.nan)
-        if self.budget is not None:
+        budget = self.budget(k)
+        if budget is not None:
             # An entry of the diagonal has the squared error of its column.
             coarse = replace(C, tolerance=max(C.tolerance, min(_PROBE_TOLERANCE, C.tolerance**0.5)))
-            diagonal = inverse_diagonal(coarse, penalty, data.dtype, *self.budget)
+            diagonal = inverse_diagonal(coarse, penalty, data.dtype, *budget)
             diag_C = diagonal.values
         d, beta = self.choose(diag_C, penalty), np.zeros(n)
         # Errors of conjugate gradients enter the energy squared: the eigenpairs can't be better.
@@ -134,12 +135,11 @@ class ByProducts(Family):
 
     def _columns(self, n: int, k: int) -> int:
         """Expected number of right-hand sides: the basis, U, and diag C."""
-        return basis_columns(n, k) + k + self._diagonal_columns(n)
+        return basis_columns(n, k) + k + self._diagonal_columns(n, k)
 
-    def _diagonal_columns(self, n: int) -> int:
+    def _diagonal_columns(self, n: int, k: int) -> int:
         """Expected number of right-hand sides for diag C."""
-        probes, exact = self.budget or (0, 0)
-        return min(n, probes + (exact or 0))
+        return min(n, sum(self.budget(k) or ()))
 
     def _bytes(self, data: TrainingData, k: int) -> int:
         """Peak memory without the deflation: X and Xᵀ, the Krylov method, U and V, and a solution."""
@@ -152,7 +152,7 @@ class ByProducts(Family):
         if not data.by_products:
             return super().estimate(data, ranks, resources)
         n, k = data.n_items, largest_rank(ranks)
-        beside = (k + self._diagonal_columns(n)) * _ITERATIONS
+        beside = (k + self._diagonal_columns(n, k)) * _ITERATIONS
         seconds = krylov_seconds(data, k, _ITERATIONS + 1) + product_seconds(data, beside)
         return Estimate(0.0, seconds, self._bytes(data, k), linear_bytes(data, ranks))
 
@@ -162,8 +162,8 @@ class Probed(ByProducts):
     """A member whose d depends on diag C, which probes estimate if G is given as products.
 
     probes       random probes of the diagonal, 2 or more; its error falls with their root
-    exact_items  items with the largest errors that are solved exactly; None: those with an error above 10 %, at most
-                 5 % of all
+    exact_items  items that are solved exactly, those with the largest errors of d; None: as many as the largest rank,
+                 256 or more, since an error matters as it compares with the smallest eigenvalue that is kept
     """
 
     product_options: ClassVar[frozenset[str]] = frozenset({"cg_tol", "probes", "exact_items"})
@@ -179,7 +179,6 @@ class Probed(ByProducts):
         if self.exact_items is not None and self.exact_items < 0:
             raise ConfigError(f"method.exact_items={self.exact_items}: choose 0 or more, or null")
 
-    @property
     @override
-    def budget(self) -> tuple[int, int | None]:
-        return self.probes, self.exact_items
+    def budget(self, k: int) -> tuple[int, int]:
+        return self.probes, max(k, _LEAST_EXACT) if self.exact_items is None else self.exact_items
