@@ -9,7 +9,7 @@ from scipy.sparse import csr_array, random_array
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
-from edlae_sweeps.methods import METHODS, Closed, Relaxed, Svd, Unconstrained
+from edlae_sweeps.methods import METHODS, Closed, Deql, Relaxed, Svd, Unconstrained
 from edlae_sweeps.resources import GIB, Resources
 
 X = topics(400, 150)
@@ -18,6 +18,7 @@ EXACT = {**TIGHT, "exact_items": 150}
 METHODS_HERE = [
     Closed(l2=5, dropout=0.2, **EXACT),
     Relaxed(l2=5, dropout=0.2, xi=0.3, **EXACT),
+    Deql(l2=5, dropout=0.2, rho=0.7, **EXACT),
     Unconstrained(l2=5, dropout=0.2, **TIGHT),
     Svd(eig_tol=1e-12),
     Svd(eig_tol=1e-12, row_weights="inverse_activity"),
@@ -106,7 +107,7 @@ def test_without_memory_for_eigenpairs_there_is_no_deflation():
         (Svd(eig_tol=0), 5, r"method\.eig_tol=0"),
         *(
             (METHODS[name](), 5, f"gram=products: method={name} needs G as a dense array; choose gram=dense, or")
-            for name in sorted(LINEAR.keys() - {"closed", "unconstrained", "relaxed", "svd"})
+            for name in sorted(LINEAR.keys() - {"closed", "unconstrained", "relaxed", "deql", "svd"})
         ),
     ],
     ids=str,

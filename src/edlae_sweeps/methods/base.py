@@ -216,7 +216,7 @@ class Method(Options, ABC, Generic[S]):
         if not self.by_products:
             raise ConfigError(
                 f"gram=products: method={self.name} needs G as a dense array; choose gram=dense, or method=closed, "
-                "unconstrained, relaxed or svd"
+                "unconstrained, relaxed, deql or svd"
             )
         if "full" in ranks:
             raise ConfigError(

@@ -5,7 +5,7 @@ d     from diag C, by probes, and exactly where their error is largest (`linalg.
 V     block Krylov on Y → MY: one solve and one product a column of the basis
 U     V − C(d∘V), the columns of the largest rank: ranks stay nested, so one preparation serves all
 
-Members that have a dense layout only (`dan`, `deql`) stay on `Family`; the others derive from a class here, which takes
+`dan`, whose G is weighted, stays on `Family`; the others derive from a class here, which takes
 the dense way if the data have G as an array.
 """
 
