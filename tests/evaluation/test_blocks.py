@@ -68,9 +68,10 @@ def test_memory_is_bounded_for_many_items():
     assert peak < 300e6
 
 
-def test_a_model_that_is_not_finite_is_refused(monkeypatch):
+@pytest.mark.parametrize("factor", ["U", "V"])
+def test_a_model_that_is_not_finite_is_refused(monkeypatch, factor):
     monkeypatch.setattr(ranking, "WIDE", 2)
     model, held_out = problem(0, 5, 30, 2, 3)
-    model.U[:] = np.nan
+    getattr(model, factor)[:] = np.nan
     with pytest.raises(SolverError, match="not finite"):
         evaluate(model, held_out, resources=ONE)

@@ -36,9 +36,11 @@ def resources(gib: float) -> Resources:
     return Resources(threads=2, memory=int(gib * GIB))
 
 
-def test_auto_is_dense_where_it_fits():
-    for method in (Closed(), Unconstrained(), Svd()):
-        assert choose_gram(Settings(method=method, rank=10), sparse(20_000), resources(16))[0] == "dense"
+@pytest.mark.parametrize("items", [5418, 17_769, 20_108, 41_140])
+@pytest.mark.parametrize("method", [Closed(), Unconstrained(), Svd()], ids=repr)
+def test_auto_is_dense_for_the_published_data_sets_where_it_fits(method, items):
+    for rank in (10, 1000, 5000):
+        assert choose_gram(Settings(method=method, rank=rank), sparse(items), resources(64))[0] == "dense"
 
 
 def test_auto_is_products_where_dense_does_not_fit():

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_conjugate import inverse, problem
+from operators import inverse, problem
 
 from edlae_sweeps.linalg import inverse_diagonal
 

@@ -77,8 +77,8 @@ def test_the_record_says_what_was_done():
 
 
 def test_nothing_of_n_squared_is_made():
-    n = 12_000
-    sparse = csr_array(random_array((3000, n), density=5 / n, format="csr", dtype=np.float32, rng=0))
+    n = 6000
+    sparse = csr_array(random_array((2000, n), density=5 / n, format="csr", dtype=np.float32, rng=0))
     sparse.data[:] = 1
     data = TrainingData(sparse, by_products=True)
     method = Closed(l2=5, dropout=0.3, probes=16, exact_items=10, cg_tol=0.05)

@@ -155,13 +155,18 @@ def _by_batch(
 
 
 def _halves(model: Scorer) -> tuple[Callable[[csr_array], NDArray[Any]], NDArray[Any]] | None:
-    """fold-in → hidden units (users, k), and V (n, k), of a model whose scores are their product; None for others."""
+    """fold-in → hidden units (users, k), and V (n, k), of a model whose scores are their product; None for others.
+
+    Raises SolverError if V is not finite.
+    """
     if isinstance(model, Popularity):
         return lambda fold_in: np.ones((fold_in.shape[0], 1)), model.counts[:, None]
     factors = model.factors() if isinstance(model, Model) else None
     if factors is None:
         return None
     U, V = factors
+    if not np.isfinite(V.sum(dtype=np.float64)):
+        raise SolverError("the model gives scores that are not finite")
     return lambda fold_in: fold_in @ U, V
 
 
