@@ -146,7 +146,7 @@ class Inverse:
 
 def solving_workspace(n: int, itemsize: int) -> int:
     """Peak bytes of `Inverse.solve` beside the right-hand sides and the solution."""
-    return 6 * n * WIDTH * itemsize
+    return 9 * n * WIDTH * itemsize
 
 
 def _added(Z: NDArray[Any], direction: NDArray[Any], beta: NDArray[np.float64]) -> NDArray[Any]:

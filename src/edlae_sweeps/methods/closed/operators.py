@@ -9,6 +9,7 @@ Two things supply the products: the two triangles of one array (`in_place`), and
 
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.linalg import Product
@@ -45,7 +46,8 @@ def metric_product(operators: Operators, penalty: Vector, d: Vector, beta: Vecto
 
 def encoder(operators: Operators, d: Vector, beta: Vector, V: NDArray[Any]) -> NDArray[Any]:
     """U (n, k) from V (n, k)."""
-    weighted = operators.inverse(column(d, V.dtype) * V)
+    # In the order that BLAS takes without a copy.
+    weighted = operators.inverse(np.multiply(column(d, V.dtype), V, order="F"))
     U: NDArray[Any] = column(1 + beta, V.dtype) * V
     U -= weighted
     return U
