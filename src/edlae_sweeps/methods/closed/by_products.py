@@ -5,8 +5,8 @@ d     from diag C, by probes, and exactly where their error is largest (`linalg.
 V     block Krylov on Y → MY: one solve and one product a column of the basis
 U     V − C(d∘V), the columns of the largest rank: ranks stay nested, so one preparation serves all
 
-`dan`, whose G is weighted, stays on `Family`; the others derive from a class here, which takes the dense way if the data
-have G as an array.
+`dan`, whose G is weighted, stays on `Family`; the others derive from a class here, which takes the dense way if the
+data have G as an array.
 """
 
 from collections.abc import Sequence
