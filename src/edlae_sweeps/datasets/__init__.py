@@ -3,6 +3,7 @@
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Interactions, Prepared
 from edlae_sweeps.datasets.cache import read_arrays, write_arrays
 from edlae_sweeps.datasets.gram import gram_matrix
+from edlae_sweeps.datasets.products import Gram, GramProducts
 from edlae_sweeps.datasets.sources import (
     Debian,
     InteractionsFile,
@@ -32,6 +33,8 @@ __all__ = [
     "Advance",
     "DatasetSettings",
     "Debian",
+    "Gram",
+    "GramProducts",
     "HeldOut",
     "Interactions",
     "InteractionsFile",

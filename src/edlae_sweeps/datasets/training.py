@@ -9,14 +9,16 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets.gram import gram_matrix
+from edlae_sweeps.datasets.products import Gram, GramProducts
 from edlae_sweeps.errors import ConfigError, DataError
 
 
 class TrainingData:
-    """Training matrix X (m, n), users × items, with G = XᵀX (n, n) computed on first use.
+    """Training matrix X (m, n), users × items, with G = XᵀX (n, n): an array computed on first use, or its products.
 
     `X` is any SciPy sparse matrix or array, or a dense array. A canonical CSR matrix in `dtype` is not copied.
     `item_names` (n,) must be unique. `gram` makes or loads G, for example from the cache; by default it is computed.
+    With `by_products` G is only multiplied with, and nothing of n² is made.
 
     Raises DataError if X is not a numeric matrix with finite values or if the names don't fit it, and ConfigError if
     `dtype` is neither float32 nor float64.
@@ -28,6 +30,7 @@ class TrainingData:
         dtype: DTypeLike = "float32",
         item_names: Sequence[Any] | NDArray[Any] | None = None,
         gram: Callable[[], NDArray[Any]] | None = None,
+        by_products: bool = False,
     ) -> None:
         self._dtype = np.dtype(dtype)
         if self._dtype not in (np.float32, np.float64):
@@ -35,6 +38,7 @@ class TrainingData:
         self._X = _csr(X, self._dtype)
         self._item_names = None if item_names is None else _unique_names(item_names, self.n_items)
         self._make_gram = gram
+        self._by_products = by_products
 
     @property
     def X(self) -> csr_array:  # noqa: N802 - a matrix
@@ -67,9 +71,35 @@ class TrainingData:
         """The number of non-zero entries of X."""
         return int(self._X.nnz)
 
+    @property
+    def by_products(self) -> bool:
+        """Whether G is given as products alone."""
+        return self._by_products
+
+    def with_products(self) -> "TrainingData":
+        """The same data, with G as products alone."""
+        return TrainingData(self._X, self._dtype, self._item_names, by_products=True)
+
+    def operator(self, threads: int) -> Gram:
+        """G as an operator: the array, or its products on this number of threads."""
+        return self._products(threads) if self._by_products else self.gram
+
+    def _products(self, threads: int) -> GramProducts:
+        return GramProducts(self._X, self._by_item, self.item_counts, threads)
+
+    @cached_property
+    def _by_item(self) -> csr_array:
+        """Xᵀ in CSR format."""
+        return csr_array(self._X.T.tocsr())
+
     @cached_property
     def gram(self) -> NDArray[Any]:
-        """G = XᵀX (n, n) in `dtype` and C order, made on first use and kept."""
+        """G = XᵀX (n, n) in `dtype` and C order, made on first use and kept.
+
+        Raises ConfigError for data with G as products.
+        """
+        if self._by_products:
+            raise ConfigError("gram=products: this needs G as a dense array; choose gram=dense")
         gram = gram_matrix(self._X, self._dtype) if self._make_gram is None else self._make_gram()
         if gram.shape != (self.n_items, self.n_items):
             raise ValueError(f"gram has shape {gram.shape}, but X has {self.n_items} items")

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.errors import SolverError
+from edlae_sweeps.evaluation.blocks import WIDE, best_by_rank, block_width
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
 from edlae_sweeps.linalg import top_items
 from edlae_sweeps.models import Model
@@ -71,8 +72,19 @@ def evaluate(
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
     called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing.
     """
-    threads = (resources or Resources.here()).threads
-    parts = _by_batch(held_out, threads, lambda fold_in, targets: _batch_metrics(model, fold_in, targets), advance)
+    threads, n = (resources or Resources.here()).threads, held_out.targets.shape[1]
+    # At up to WIDE items, one block of all of them is as good.
+    halves = _halves(model) if n > WIDE else None
+    width = n if halves is None else block_width(n)
+
+    def work(fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
+        if halves is None:
+            return _metrics_of(_best(model, fold_in), targets)
+        encode, V = halves
+        (top,) = best_by_rank(encode(fold_in), V, [V.shape[1]], fold_in, DEPTH, width)
+        return _metrics_of(top, targets)
+
+    parts = _by_batch(held_out, threads, work, advance, width)
     return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
 
 
@@ -95,21 +107,12 @@ def evaluate_nested(
     U, V = factors
 
     def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
-        hidden = fold_in @ U
-        if not np.isfinite(hidden.sum(dtype=np.float64)):
-            raise SolverError("the model gives scores that are not finite")
-        scores = np.zeros(targets.shape, dtype=hidden.dtype)
-        # Masked items stay at −∞, whatever is added.
-        scores[fold_in.nonzero()] = -np.inf
-        metrics, done = [], 0
-        for rank in ranks:
-            scores += hidden[:, done:rank] @ V[:, done:rank].T
-            metrics.append(_metrics_of(scores, targets))
-            done = rank
-        return metrics
+        tops = best_by_rank(fold_in @ U, V, ranks, fold_in, DEPTH, width)
+        return [_metrics_of(top, targets) for top in tops]
 
+    width = block_width(len(V))
     users, threads = _counted(held_out) + held_out.first_user, (resources or Resources.here()).threads
-    by_rank = zip(*_by_batch(held_out, threads, work, advance), strict=True)
+    by_rank = zip(*_by_batch(held_out, threads, work, advance, width), strict=True)
     return {rank: PerUser(users, *np.concatenate(parts, axis=1)) for rank, parts in zip(ranks, by_rank, strict=True)}
 
 
@@ -123,14 +126,16 @@ def _by_batch(
     threads: int,
     work: Callable[[csr_array, csr_array], _Result],
     advance: Advance | None,
+    width: int,
 ) -> list[_Result]:
     """The results of `work` on fold-in and targets of each batch of counted users, in order.
 
+    `width` is the number of items that `work` scores at once for all users of a batch.
     `threads` batches run at once, with one BLAS thread each: sparse products and selection use no more, and all of it
     runs outside Python's lock.
     """
     counted = _counted(held_out)
-    size = max(1, _BATCH_BYTES // (threads * 8 * held_out.targets.shape[1]))
+    size = max(1, _BATCH_BYTES // (threads * 8 * width))
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
     parts: list[_Result] = []
     done = 0
@@ -149,17 +154,35 @@ def _by_batch(
     return parts
 
 
-def _batch_metrics(model: Scorer, fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
+def _halves(model: Scorer) -> tuple[Callable[[csr_array], NDArray[Any]], NDArray[Any]] | None:
+    """fold-in → hidden units (users, k), and V (n, k), of a model whose scores are their product; None for others.
+
+    Raises SolverError if V is not finite.
+    """
+    if isinstance(model, Popularity):
+        return lambda fold_in: np.ones((fold_in.shape[0], 1)), model.counts[:, None]
+    factors = model.factors() if isinstance(model, Model) else None
+    if factors is None:
+        return None
+    U, V = factors
+    if not np.isfinite(V.sum(dtype=np.float64)):
+        raise SolverError("the model gives scores that are not finite")
+    return lambda fold_in: fold_in @ U, V
+
+
+def _best(model: Scorer, fold_in: csr_array) -> NDArray[np.int64]:
+    """The best items of a batch from all scores at once."""
     scores = model.scores(fold_in)
     if not np.isfinite(scores.sum(dtype=np.float64)):
         raise SolverError("the model gives scores that are not finite")
     scores[fold_in.nonzero()] = -np.inf
-    return _metrics_of(scores, targets)
+    return top_items(scores, DEPTH)
 
 
-def _metrics_of(scores: NDArray[Any], targets: csr_array) -> NDArray[np.float64]:
-    """The metrics (3, users) of masked scores (users, n)."""
-    top = top_items(scores, DEPTH)
-    hits = np.take_along_axis(targets.toarray().astype(bool), top, axis=1)
+def _metrics_of(top: NDArray[np.int64], targets: csr_array) -> NDArray[np.float64]:
+    """The metrics (3, users) of the best items (users, ≤ 100), best first."""
+    users, n = targets.shape
+    row, column = targets.nonzero()
+    hits = np.isin(top + n * np.arange(users)[:, None], column + n * row.astype(np.int64))
     wanted = np.diff(targets.indptr)
     return np.stack([ndcg(hits, wanted), recall(hits, wanted, 20), recall(hits, wanted, 50)])

@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edlae_sweeps.datasets import Gram
 from edlae_sweeps.models import FullRank, Model
 from edlae_sweeps.models.objective import Vector, inner, row_sums
 
 _QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 
 
-def weight_metrics(
-    gram: NDArray[Any], penalty: Vector, model: Model, edlae: FullRank | None
-) -> dict[str, dict[str, float]]:
+def weight_metrics(gram: Gram, penalty: Vector, model: Model, edlae: FullRank | None) -> dict[str, dict[str, float]]:
     """Metrics by group for a model with factors U and V; none for other models.
 
     diagonal  quantiles of diag(UVᵀ)
@@ -37,7 +36,7 @@ def diagonal(model: Model) -> Vector | None:
     return None if factors is None else row_sums(*factors)
 
 
-def eq_11(gram: NDArray[Any], penalty: Vector, full: FullRank, U: NDArray[Any], V: NDArray[Any]) -> dict[str, float]:
+def eq_11(gram: Gram, penalty: Vector, full: FullRank, U: NDArray[Any], V: NDArray[Any]) -> dict[str, float]:
     """Both sides of Eq. 11, for the full-rank EDLAE B and W = UVᵀ without its diagonal β:
 
         ‖Y − ZW‖² = ‖Y − ZB‖² + ‖Z(B − W)‖²,   Y = [X; 0], Z = [X; Λ^½]

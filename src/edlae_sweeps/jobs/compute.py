@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load_gram
 from edlae_sweeps.evaluation import Popularity, evaluate
@@ -127,18 +125,16 @@ def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method[Any
 
 
 def _baseline(job: Job, pool: Pool) -> dict[str, float]:
-    """The metrics baseline/* of popularity. Afterwards G is in the cache, and in memory if the fits run here."""
+    """The metrics baseline/* of popularity. Afterwards G is in the cache, or in memory if the fits run here."""
     if job.settings.repeat:
         # The first call of a library is slower than those that are to be timed.
         warm_up(job.settings.dtype)
     if isinstance(pool, Here):
         # The first use is timed.
         _ = pool.bench.gram_seconds
-        gram = job.training.gram
-    else:
+    elif not job.training.by_products:
         with stage("Gram matrix") as advance:
-            gram = load_gram(job.data, job.settings.dtype, Path(job.settings.data_dir).expanduser(), advance)
-    popularity = Popularity(np.diagonal(gram).copy())
-    del gram
+            load_gram(job.data, job.settings.dtype, Path(job.settings.data_dir).expanduser(), advance)
+    popularity = Popularity(job.training.item_counts)
     with stage("popularity baseline") as advance:
         return named("baseline", evaluate(popularity, job.data.test, advance, job.resources).summary())

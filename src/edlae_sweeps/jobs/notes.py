@@ -80,8 +80,14 @@ def job_note(settings: Settings, results: Sequence[Result], best: Result, comman
 
 
 def _options(settings: Settings, method: Method[Any]) -> list[str]:
-    defaults = {**type(method)().params(), "dtype": "float32", "seed": 0, "repeat": None}
-    values = {"dtype": settings.dtype, "seed": settings.seed, "repeat": settings.repeat, **method.params()}
+    defaults = {**type(method)().params(True), "gram": "dense", "dtype": "float32", "seed": 0, "repeat": None}
+    values = {
+        "gram": "products" if settings.by_products else "dense",
+        "dtype": settings.dtype,
+        "seed": settings.seed,
+        "repeat": settings.repeat,
+        **method.params(settings.by_products),
+    }
     ordered = [*_SYMBOLS, *(name for name in values if name not in _SYMBOLS)]
     return [
         f"{_SYMBOLS.get(name, name)}={_number(values[name])}"

@@ -48,7 +48,8 @@ def print_plan(
         if evaluations is None:
             evaluations = settings.tune.n_trials * len(groups)
         rows.append([f"{evaluations} evaluations", f"{evaluations * each:,.0f} s", memory])
-    print_table(f"{settings.dataset.label}: a dry run, times are estimates", ("", "time", "memory"), rows)
+    how = ", gram=products" if settings.by_products else ""
+    print_table(f"{settings.dataset.label}: a dry run, times are estimates{how}", ("", "time", "memory"), rows)
 
 
 def _product_seconds(dtype: str, n: int) -> float:

@@ -38,7 +38,7 @@ def refit_all(settings: Settings, cell: StoredRun, experiment: Experiment, outpu
     settings.method.require(settings.device)
     resources = Resources.here(settings.threads, None, settings.device)
     X = _complete(data)
-    training = TrainingData(X, settings.dtype, data.item_names)
+    training = TrainingData(X, settings.dtype, data.item_names, by_products=settings.by_products)
     check_memory(settings, [rank], training, resources)
     check_disk(settings, [rank], data, training, resources, output)
     with stage(f"fit {cell.name} on all {X.shape[0]:,} users") as advance:
@@ -76,7 +76,7 @@ def _config(settings: Settings, cell: StoredRun) -> str:
     content = {
         "refit_of": cell.id,
         "dataset": dataclasses.asdict(settings.dataset),
-        "method": settings.method.params(),
-        **{name: getattr(settings, name) for name in ("rank", "dtype", "seed", "device")},
+        "method": settings.method.params(settings.by_products),
+        **{name: getattr(settings, name) for name in ("rank", "dtype", "gram", "seed", "device")},
     }
     return json.dumps(content, indent=2)

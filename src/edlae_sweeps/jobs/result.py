@@ -57,7 +57,9 @@ def cell_params(settings: Settings, method: Method[Any], rank: object) -> dict[s
         "tune": settings.tune.name,
         "dtype": settings.dtype,
         "seed": settings.seed,
-        **method.params(),
+        # Cells of a dense G are older than the choice.
+        **({"gram": settings.gram} if settings.by_products else {}),
+        **method.params(settings.by_products),
     }
 
 
@@ -68,6 +70,7 @@ def cell_tags(settings: Settings, data: Prepared, rank: Rank, shared: bool) -> d
         "kind": "cell",
         "run_key": run_key(settings, data, rank),
         "shared": str(shared).lower(),
+        **({"gram": settings.gram} if settings.by_products else {}),
         **({"repeat": str(settings.repeat)} if settings.repeat else {}),
         # The method that supplies the full-rank model, if it is another one.
         **({"limit": limit} if rank == "full" and limit and limit != settings.method.name else {}),

@@ -1,8 +1,11 @@
-"""Dense linear algebra of symmetric matrices, on BLAS and LAPACK."""
+"""Linear algebra of symmetric matrices: dense on BLAS and LAPACK, and of operators that are only multiplied with."""
 
+from edlae_sweeps.linalg.conjugate import Deflation, Inverse, solving_workspace
+from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.eigen import dense_workspace, eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.general import invert_general
-from edlae_sweeps.linalg.krylov import Eigenpairs, Product, block_krylov, block_workspace
+from edlae_sweeps.linalg.krylov import Eigenpairs, Product, basis_columns, block_krylov, block_workspace
+from edlae_sweeps.linalg.probes import InverseDiagonal, inverse_diagonal
 from edlae_sweeps.linalg.spd import (
     invert_spd,
     invert_upper,
@@ -16,13 +19,19 @@ from edlae_sweeps.linalg.spd import (
 from edlae_sweeps.linalg.topk import top_items
 
 __all__ = [
+    "Deflation",
     "Eigenpairs",
+    "Inverse",
+    "InverseDiagonal",
     "Product",
+    "basis_columns",
     "block_krylov",
     "block_workspace",
+    "deflated",
     "dense_workspace",
     "eigen_products",
     "eigen_workspace",
+    "inverse_diagonal",
     "invert_general",
     "invert_spd",
     "invert_upper",
@@ -31,6 +40,7 @@ __all__ = [
     "mirror_upper",
     "set_above",
     "solve_spd",
+    "solving_workspace",
     "top_items",
     "upper_blocks",
     "upper_product",

@@ -90,7 +90,7 @@ class State:
 
     def training_metrics(self, model: Model) -> Mapping[str, float]:
         """How well a model fits the training data: `squared_error`, and `objective` (Eq. 7), where they are defined."""
-        return model.training_metrics(self.data.gram, self.penalty)
+        return model.training_metrics(self.data.operator(self.resources.threads), self.penalty)
 
 
 S = TypeVar("S", bound=State)
@@ -107,6 +107,9 @@ class Method(Options, ABC, Generic[S]):
     log_scale: ClassVar[frozenset[str]] = frozenset({"l2", "omega"})
     # The method that supplies the `rank=full` model; None if there is no full rank.
     limit: ClassVar[str | None]
+    # Whether low ranks can be fitted from products with G alone, and the options that matter only there.
+    by_products: ClassVar[bool] = False
+    product_options: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def nested(self) -> bool:
@@ -123,6 +126,8 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(
                 f"max_rank={max_rank}: choose a whole number from 0 to {data.n_items}, the number of items"
             )
+        if data.by_products:
+            self.check_products([max_rank or "full"])
         resources = resources or Resources.here()
         self.require(resources.device)
         with resources.limit_threads():
@@ -154,6 +159,8 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(
                 f"rank={rank}: this state was prepared for ranks up to {state.max_rank}; prepare with max_rank={rank}"
             )
+        if state.data.by_products:
+            self.check_products([rank])
         with state.resources.limit_threads():
             model = self._fit(state, rank, advance, observe)
         return model.described(state.data.item_names, state.data.item_counts)
@@ -199,9 +206,23 @@ class Method(Options, ABC, Generic[S]):
         if device != "cpu":
             raise ConfigError(f"device={device}: {self.name} runs on the CPU; choose device=cpu")
 
-    def params(self) -> dict[str, Any]:
-        """The options that determine the model, as JSON has them."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+    def params(self, products: bool = False) -> dict[str, Any]:
+        """The options that determine the model, as JSON has them: `product_options` only if G is given as products."""
+        options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in options.items() if products or name not in self.product_options}
+
+    def check_products(self, ranks: Sequence[Rank]) -> None:
+        """Raise ConfigError unless these ranks can be fitted from products with G."""
+        if not self.by_products:
+            raise ConfigError(
+                f"gram=products: method={self.name} needs G as a dense array; choose gram=dense, or method=closed, "
+                "unconstrained, relaxed, deql or svd"
+            )
+        if "full" in ranks:
+            raise ConfigError(
+                "rank=full: the full-rank model is an n×n array, which gram=products avoids; choose a whole number, or "
+                "gram=dense"
+            )
 
     def check_rank(self, rank: Rank) -> None:
         """Raise ConfigError for a rank that this method does not have."""

@@ -39,24 +39,24 @@ def row_weights(kind: RowWeights, X: csr_array) -> Vector:
 
 def weighted_gram(X: csr_array, w: Vector, dtype: Any) -> NDArray[Any]:
     """XᵀdMat(w)X (n, n)."""
-    gram: NDArray[Any] = (_rooted(X, w).T @ _rooted(X, w)).toarray().astype(dtype)
+    gram: NDArray[Any] = (rooted(X, w).T @ rooted(X, w)).toarray().astype(dtype)
     return gram
 
 
 def energy(X: csr_array, w: Vector) -> float:
     """Σ_u w_u‖x_u‖²."""
-    return float(np.sum(_rooted(X, w).data ** 2))
+    return float(np.sum(rooted(X, w).data ** 2))
 
 
 def leading_directions(X: csr_array, w: Vector, k: int) -> tuple[Vector, NDArray[np.float64]]:
     """The k largest σ² (k,) of dMat(√w)X, descending, and its right singular vectors Q (n, k)."""
-    rooted = _rooted(X, w)
+    weighted = rooted(X, w)
     n = X.shape[1]
     if k > _SUBSET_FRACTION * n:
-        pairs = leading_eigenpairs((rooted.T @ rooted).toarray(), k, 0.0, overwrite=True)
+        pairs = leading_eigenpairs((weighted.T @ weighted).toarray(), k, 0.0, overwrite=True)
         return pairs.values, pairs.vectors
-    across = rooted.T.tocsr()
-    operator = LinearOperator((n, n), matvec=lambda x: across @ (rooted @ x), dtype=np.float64)
+    across = weighted.T.tocsr()
+    operator = LinearOperator((n, n), matvec=lambda x: across @ (weighted @ x), dtype=np.float64)
     # A fixed start with a component in every direction.
     try:
         values, vectors = eigsh(operator, k=k, v0=np.random.default_rng(0).standard_normal(n))
@@ -105,8 +105,8 @@ def squared_error(total: float, ZtZ: NDArray[np.float64], XtZ: NDArray[np.float6
     return total - 2 * inner(XtZ, V) + inner(ZtZ, V.T @ V)
 
 
-def _rooted(X: csr_array, w: Vector) -> csr_array:
+def rooted(X: csr_array, w: Vector) -> csr_array:
     """dMat(√w)X in float64."""
-    rooted = X.astype(np.float64)
-    rooted.data = rooted.data * np.repeat(np.sqrt(w), np.diff(X.indptr))
-    return csr_array(rooted)
+    weighted = X.astype(np.float64)
+    weighted.data = weighted.data * np.repeat(np.sqrt(w), np.diff(X.indptr))
+    return csr_array(weighted)

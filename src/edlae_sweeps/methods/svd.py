@@ -8,9 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.datasets import Advance, Gram, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
+from edlae_sweeps.linalg import (
+    block_krylov,
+    block_workspace,
+    eigen_products,
+    eigen_workspace,
+    leading_eigenpairs,
+    uses_blocks,
+)
 from edlae_sweeps.methods.base import (
     Estimate,
     Look,
@@ -22,7 +29,8 @@ from edlae_sweeps.methods.base import (
     linear_bytes,
     low_ranks,
 )
-from edlae_sweeps.methods.bound import RowWeights, row_weights, weighted_gram
+from edlae_sweeps.methods.bound import RowWeights, rooted, row_weights, weighted_gram
+from edlae_sweeps.methods.products import check_block_solver, krylov_seconds, products_bytes
 from edlae_sweeps.methods.shared import EigenOptions
 from edlae_sweeps.models import LowRank, Model, Solved
 from edlae_sweeps.resources import Resources
@@ -32,7 +40,8 @@ from edlae_sweeps.resources import Resources
 class SvdState(State):
     """dMat(w)-weighted G (n, n), its leading eigenvalues θ (max_rank,), and their eigenvectors as a model."""
 
-    weighted: NDArray[Any]
+    weighted: Gram
+    member: "Svd"
     values: NDArray[Any]
     model: LowRank
 
@@ -42,8 +51,7 @@ class SvdState(State):
         With row weights both are those of the weighted error.
         """
         metrics = super().training_metrics(model)
-        same = self.weighted is self.data.gram
-        weighted = metrics if same else model.training_metrics(self.weighted, self.penalty)
+        weighted = metrics if self.member.row_weights == "none" else model.training_metrics(self.weighted, self.penalty)
         rank = model.size // (2 * model.n_items)
         total = np.sum(self.weighted.diagonal(), dtype=np.float64)
         bound = max(0.0, float(total - np.sum(self.values[:rank], dtype=np.float64)))
@@ -66,6 +74,7 @@ class Svd(EigenOptions, Method[SvdState]):
 
     name: ClassVar[str] = "svd"
     limit: ClassVar[None] = None
+    by_products: ClassVar[bool] = True
     look: ClassVar[Look] = Look(
         "SVD, the bound", {"color": "0.45", "linestyle": (0, (1, 1)), "marker": "x"}, role="bound"
     )
@@ -82,19 +91,35 @@ class Svd(EigenOptions, Method[SvdState]):
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> SvdState:
         if max_rank == 0:
             self.check_rank("full")
-        gram = data.gram
-        if self.row_weights != "none":
-            gram = weighted_gram(data.X, row_weights(self.row_weights, data.X), data.dtype)
-        pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
+        gram = self._gram(data, resources)
+        if isinstance(gram, np.ndarray):
+            pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
+        else:
+            pairs = block_krylov(gram.__matmul__, data.n_items, max_rank, data.dtype, self.eig_tol)
         return SvdState(
             data=data,
             penalty=np.zeros(data.n_items),
             max_rank=max_rank,
             resources=resources,
             weighted=gram,
+            member=self,
             values=pairs.values,
             model=LowRank(pairs.vectors, pairs.vectors, record=Solved.by(pairs)),
         )
+
+    def _gram(self, data: TrainingData, resources: Resources) -> Gram:
+        """dMat(w)-weighted G: an array, or its products."""
+        if self.row_weights == "none":
+            return data.operator(resources.threads)
+        w = row_weights(self.row_weights, data.X)
+        if not data.by_products:
+            return weighted_gram(data.X, w, data.dtype)
+        return TrainingData(rooted(data.X, w), data.dtype, by_products=True).operator(resources.threads)
+
+    @override
+    def check_products(self, ranks: Sequence[Rank]) -> None:
+        super().check_products(ranks)
+        check_block_solver(self.eig_tol)
 
     @override
     def _fit(self, state: SvdState, rank: Rank, advance: Advance | None, observe: Observe | None) -> LowRank:
@@ -107,6 +132,10 @@ class Svd(EigenOptions, Method[SvdState]):
         for the eigenpairs the copy that LAPACK overwrites.
         """
         n, k, itemsize = data.n_items, largest_rank(ranks), data.dtype.itemsize
+        if data.by_products:
+            copies = 2 if self.row_weights == "none" else 4
+            peak = products_bytes(data, k, copies) + block_workspace(n, k, itemsize)
+            return Estimate(0.0, krylov_seconds(data, k, 1), peak, linear_bytes(data, ranks))
         size, weighted = n * n * itemsize, self.row_weights != "none"
         copy = 0 if uses_blocks(n, k, self.eig_tol, itemsize) else size
         solving = copy + eigen_workspace(n, k, itemsize, self.eig_tol) + size * weighted

@@ -7,7 +7,7 @@ from edlae_sweeps.models.full_rank import FullRank
 from edlae_sweeps.models.low_rank import LowRank
 from edlae_sweeps.models.network import Activation, Encoder, Layer, Network
 from edlae_sweeps.models.objective import TrainingFit
-from edlae_sweeps.models.records import Ended, Epochs, Record, Solved, Trials
+from edlae_sweeps.models.records import Ended, Epochs, Record, Solved, SolvedByProducts, Trials
 
 __all__ = [
     "Activation",
@@ -22,6 +22,7 @@ __all__ = [
     "Recommendation",
     "Record",
     "Solved",
+    "SolvedByProducts",
     "TrainingFit",
     "Trials",
     "load_model",

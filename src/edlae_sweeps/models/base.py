@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps.datasets import write_arrays
+from edlae_sweeps.datasets import Gram, write_arrays
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.linalg import top_items
 from edlae_sweeps.models.best import best_columns
@@ -73,7 +73,7 @@ class Model(ABC):
         return None
 
     @abstractmethod
-    def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
+    def training_metrics(self, gram: Gram, penalty: NDArray[np.float64]) -> Mapping[str, float]:
         """`squared_error`, ‖X − f(X)‖², and `objective`, Eq. 7, where it is defined, from G (n, n) and diag Λ (n,)."""
 
     @abstractmethod

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.datasets import Gram
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.objective import full_rank_fit, row_sums
@@ -50,8 +51,10 @@ class FullRank(Model):
         entries: NDArray[Any] = self.B[np.ix_(basket, items)]
         return entries
 
-    def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
-        """O(n²), from A B = A − dMat(d)."""
+    def training_metrics(self, gram: Gram, penalty: NDArray[np.float64]) -> Mapping[str, float]:
+        """O(n²), from A B = A − dMat(d). Raises ValueError unless G is a dense array."""
+        if not isinstance(gram, np.ndarray):
+            raise ValueError("the training error of a full-rank model needs G as a dense array")
         if np.isnan(self.d).any():
             raise DataError(
                 "this model has no d, which its training error is computed from: fit it again, and take "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.datasets import Gram
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.objective import pair_fit, row_sums
 
@@ -57,8 +58,8 @@ class LowRank(Model):
         products: NDArray[Any] = self.U[basket] @ self.V[items].T
         return products
 
-    def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
-        """One product of n×n by n×k."""
+    def training_metrics(self, gram: Gram, penalty: NDArray[np.float64]) -> Mapping[str, float]:
+        """One product of G with n×k."""
         return vars(pair_fit(gram.diagonal(), penalty, self.U, self.V, gram @ self.U))
 
     def _shape(self) -> list[str]:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 from typing_extensions import override
 
+from edlae_sweeps.datasets import Gram
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.objective import row_sums
@@ -100,7 +101,7 @@ class Network(Model):
         raise ConfigError("explain=true: a network's scores don't split into what each item adds; choose explain=false")
 
     @override
-    def training_metrics(self, gram: NDArray[Any], penalty: NDArray[np.float64]) -> Mapping[str, float]:
+    def training_metrics(self, gram: Gram, penalty: NDArray[np.float64]) -> Mapping[str, float]:
         """None from G: the record of the training has the squared error."""
         return {}
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from edlae_sweeps.linalg import Eigenpairs
+import numpy as np
+
+from edlae_sweeps.linalg import Eigenpairs, Inverse, InverseDiagonal
 from edlae_sweeps.models.objective import TrainingFit
 
 Ended = Literal["epochs", "converged", "diverged"]
@@ -45,6 +47,67 @@ class Solved:
 
     def metrics(self) -> dict[str, float]:
         return {"eigen/gap": self.gap, "eigen/steps": float(self.steps)}
+
+    def series(self) -> dict[str, list[float]]:
+        return {}
+
+
+@dataclass(frozen=True)
+class SolvedByProducts:
+    """How a model was computed from products with X: the eigenvectors, the solutions with A, and diag C.
+
+    columns, iterations, most_iterations, residual  of conjugate gradients: right-hand sides, iterations of a column on
+                                                    average and at most, and the largest relative residual
+    deflation               eigenpairs in its preconditioner
+    error, largest_error    estimated relative error of d, root mean square and largest; None if d needs no diag C
+    exact                   items whose d was solved exactly
+    """
+
+    gap: float
+    steps: int
+    columns: int
+    iterations: float
+    most_iterations: int
+    residual: float
+    deflation: int
+    error: float | None
+    largest_error: float | None
+    exact: int
+
+    @classmethod
+    def by(cls, pairs: Eigenpairs, inverse: Inverse, diagonal: InverseDiagonal | None) -> "SolvedByProducts":
+        """The record of what was done until now."""
+        effort = inverse.effort
+        return cls(
+            gap=pairs.gap,
+            steps=pairs.steps,
+            columns=effort.columns,
+            iterations=effort.iterations / max(1, effort.columns),
+            most_iterations=effort.most,
+            residual=effort.residual,
+            deflation=0 if inverse.deflation is None else len(inverse.deflation.values),
+            error=None if diagonal is None else float(np.sqrt(np.mean(diagonal.errors**2))),
+            largest_error=None if diagonal is None else float(diagonal.errors.max()),
+            exact=0 if diagonal is None else diagonal.exact,
+        )
+
+    def tags(self) -> dict[str, str]:
+        return {"eigensolver": "block"}
+
+    def metrics(self) -> dict[str, float]:
+        metrics = {
+            "eigen/gap": self.gap,
+            "eigen/steps": float(self.steps),
+            "cg/columns": float(self.columns),
+            "cg/iterations": self.iterations,
+            "cg/most_iterations": float(self.most_iterations),
+            "cg/residual": self.residual,
+            "cg/deflation": float(self.deflation),
+        }
+        if self.error is not None and self.largest_error is not None:
+            metrics |= {"probes/error": self.error, "probes/largest_error": self.largest_error}
+            metrics["probes/exact_items"] = float(self.exact)
+        return metrics
 
     def series(self) -> dict[str, list[float]]:
         return {}

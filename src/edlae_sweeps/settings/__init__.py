@@ -1,6 +1,6 @@
 """The settings of a run as dataclasses with defaults, their checks, and the keys that identify results."""
 
-from edlae_sweeps.settings.job import DType, OnError, Settings, cache_dir, check_against_data
+from edlae_sweeps.settings.job import DType, GramKind, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
 from edlae_sweeps.settings.parallel import PARALLELS, Alone, Dask, Parallel, Processes
 from edlae_sweeps.settings.recorded import recorded_settings
@@ -16,6 +16,7 @@ __all__ = [
     "Alone",
     "DType",
     "Dask",
+    "GramKind",
     "MergeSettings",
     "Objective",
     "Off",

@@ -19,6 +19,8 @@ from edlae_sweeps.settings.tune import Off, Optuna, Range, Tune, search_space
 
 # Floating-point type of the Gram matrix and of everything computed from it.
 DType = Literal["float32", "float64"]
+# How the Gram matrix is given: as an array, as products with X, or as what fits and is quick.
+GramKind = Literal["auto", "dense", "products"]
 # What happens to the later jobs of a multirun when one fails.
 OnError = Literal["continue", "stop"]
 
@@ -42,6 +44,7 @@ class Settings(Options):
     # One rank or a list of ranks; `ranks` has them in order.
     rank: Any = 500
     dtype: DType = "float32"
+    gram: GramKind = "auto"
     device: Device = "cpu"
     seed: int = 0
     save_model: bool = False
@@ -60,6 +63,8 @@ class Settings(Options):
     def check(self) -> None:
         for rank in self.ranks():
             self.method.check_rank(rank)
+        if self.by_products:
+            self.method.check_products(self.ranks())
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
         if not self.data_dir:
@@ -73,6 +78,11 @@ class Settings(Options):
         if isinstance(self.tune, Optuna) and not self.space():
             remedy = "give a range, such as 'tune.search.l2=[1,100]', or " if self.tune.search else ""
             raise ConfigError(f"tune=optuna: method={self.method.name} has nothing to search; {remedy}choose tune=off")
+
+    @property
+    def by_products(self) -> bool:
+        """Whether G is given as products."""
+        return self.gram == "products"
 
     def space(self) -> dict[str, Range]:
         """The range of each parameter in `tune.search` that has one; ConfigError for an invalid range."""

@@ -19,10 +19,11 @@ def run_key(settings: Settings, data: Prepared, rank: Rank) -> str:
         "results_version": RESULTS_VERSION,
         "data": data.digest,
         "method": settings.method.name,
-        "method_settings": settings.method.params(),
+        "method_settings": settings.method.params(settings.by_products),
         "rank": rank,
         "dtype": settings.dtype,
         "seed": settings.seed,
+        **_gram(settings),
     }
     if isinstance(settings.tune, Optuna):
         # Each rank is tuned on the points of all ranks.
@@ -40,17 +41,23 @@ def study_key(settings: Settings, tune: Optuna, data: Prepared) -> str:
             "results_version": RESULTS_VERSION,
             "data": data.digest,
             "method": settings.method.name,
-            "start": settings.method.params(),
+            "start": settings.method.params(settings.by_products),
             "space": {name: asdict(ends) for name, ends in settings.space().items()},
             "ranks": settings.ranks(),
             "dtype": settings.dtype,
             "seed": settings.seed,
+            **_gram(settings),
             "sampler": [tune.sampler, tune.grid_points if tune.sampler == "grid" else 0, tune.seed, tune.metric],
             "start_run": tune.start,
             # Keys of searches without batches are older than these.
             **({"batch": tune.batch} if tune.batch != 1 else {}),
         }
     )
+
+
+def _gram(settings: Settings) -> dict[str, str]:
+    """Products give slightly other results than a dense G, whose keys are older than this choice."""
+    return {"gram": "products"} if settings.by_products else {}
 
 
 def _hash(determinants: object) -> str:

@@ -33,6 +33,8 @@ def recorded_settings(
         tune=Off(),
         rank=rank if rank == "full" else int(rank),
         dtype=parsed(params["dtype"]),
+        # Only cells from products have it.
+        gram="products" if params.get("gram") == "products" else "dense",
         save_model=True,
         skip_finished=False,
         data_dir=data_dir,

@@ -149,7 +149,7 @@ class Search:
             "dataset": self.settings.dataset.label,
             "method": method.name,
             "asked_by": evaluation.asked_by,
-            **method.params(),
+            **method.params(self.settings.by_products),
             **evaluation.point,
         }
         metrics = [

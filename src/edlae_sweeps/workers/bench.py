@@ -34,9 +34,9 @@ class Bench:
 
     @cached_property
     def gram_seconds(self) -> float:
-        """The seconds that G took, which is loaded or computed on first use."""
+        """The seconds that G took, which is loaded or computed on first use; for its products, those of Xᵀ."""
         start = time.perf_counter()
-        _ = self.training.gram
+        _ = self.training.operator(self.resources.threads)
         return time.perf_counter() - start
 
     def using(self, resources: Resources, tags: Mapping[str, str]) -> "Bench":
@@ -65,6 +65,7 @@ class Place:
     digest   digest of the prepared data: those of another source are refused
     threads  threads of linear algebra
     memory   bytes that a worker may take; None: what is free where it runs
+    by_products  whether G is given as products alone
     """
 
     dataset: DatasetSettings
@@ -74,6 +75,7 @@ class Place:
     threads: int
     memory: int | None
     device: Device
+    by_products: bool = False
 
     def bench(self) -> Bench:
         """The bench of this place: the one of the last task if it had the same data and resources."""
@@ -108,7 +110,7 @@ class Place:
         def gram() -> NDArray[Any]:
             return load_gram(data, self.dtype, folder)
 
-        return data, TrainingData(data.train, self.dtype, data.item_names, gram)
+        return data, TrainingData(data.train, self.dtype, data.item_names, gram, self.by_products)
 
 
 # The place and the bench of the last task in this process.

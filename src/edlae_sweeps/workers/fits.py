@@ -170,7 +170,8 @@ def _measure(shared: Shared, fitted: Fitted, bench: Bench, advance: Advance | No
 
 def _weights(shared: Shared, model: Model, bench: Bench) -> dict[str, float]:
     """The learned diagonal, and for a method that approximates EDLAE how near it came (Eqs. 11, 14)."""
-    groups = weight_metrics(bench.training.gram, shared.state.penalty, model, shared.state.edlae)
+    gram = bench.training.operator(bench.resources.threads)
+    groups = weight_metrics(gram, shared.state.penalty, model, shared.state.edlae)
     return {name: value for group, values in groups.items() for name, value in named(group, values).items()}
 
 

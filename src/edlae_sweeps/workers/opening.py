@@ -33,6 +33,7 @@ def open_pool(settings: Settings, bench: Bench, needed: int) -> Iterator[Pool]:
         threads=bench.resources.threads,
         memory=None,
         device=settings.device,
+        by_products=settings.by_products,
     )
     with engine.running():
         yield Spread(engine, place)

@@ -21,7 +21,8 @@ from edlae_sweeps.methods.base import (
     linear_bytes,
     low_ranks,
 )
-from edlae_sweeps.methods.closed.family import Family, FamilyState, full_rank_bytes
+from edlae_sweeps.methods.closed.by_products import Probed
+from edlae_sweeps.methods.closed.family import FamilyState, full_rank_bytes
 from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, edlae_diagonal
 from edlae_sweeps.methods.closed.low_rank import Guess, approximate, zero_guess
 from edlae_sweeps.models import Model
@@ -32,7 +33,7 @@ Beta = Literal["zero", "column_max", "iterate"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Closed(Family):
+class Closed(Probed):
     """The full-rank EDLAE first, then its best approximation of rank k in the metric of A = G + Λ (Eqs. 12–17).
 
     Approximates the minimiser of Eq. 7, ‖X − X(W − dMat(diag W))‖² + ‖Λ^½(W − dMat(diag W))‖² over W = UVᵀ:
@@ -46,6 +47,7 @@ class Closed(Family):
                      with β = diag(UVᵀ) of the last one, an eigendecomposition each, for each rank anew. Section 3.2:
                      heuristics, which lowered Eq. 7 on real data but need not
     beta_iterations  repetitions for `iterate`
+    cg_tol, probes, exact_items  see `Probed`; only with G as products, where β must be zero
 
     `rank=full` is B itself, the exact full-rank EDLAE.
     """
@@ -67,6 +69,12 @@ class Closed(Family):
         super().check()
         if self.beta_iterations < 1:
             raise ConfigError(f"method.beta_iterations={self.beta_iterations}: choose 1 or more")
+
+    @override
+    def check_products(self, ranks: Sequence[Rank]) -> None:
+        super().check_products(ranks)
+        if self.beta != "zero":
+            raise ConfigError(f"method.beta={self.beta}: it needs G as a dense array; choose gram=dense or beta=zero")
 
     def choose(self, diag_C: Vector, penalty: Vector) -> Vector:
         return edlae_diagonal(diag_C, penalty)

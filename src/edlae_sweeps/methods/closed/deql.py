@@ -10,7 +10,8 @@ from typing_extensions import override
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods.base import Look, Vector
-from edlae_sweeps.methods.closed.family import Family, FamilyState
+from edlae_sweeps.methods.closed.by_products import Probed
+from edlae_sweeps.methods.closed.family import FamilyState
 from edlae_sweeps.models import FullRank, LowRank, Model
 from edlae_sweeps.models.objective import inner, pair_fit, row_sums
 from edlae_sweeps.resources import Resources
@@ -31,7 +32,7 @@ class _Terms(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Deql(Family):
+class Deql(Probed):
     """Minimises the denoising loss with weights of dropped and of kept entries, over all W (n, n):
 
         L(W) = E Σ_uj ω_uj (x_uj − Σ_i x̃_ui W_ij)² + λ‖W‖²,   q = 1 − p
@@ -51,6 +52,7 @@ class Deql(Family):
     dropout  p, above 0 and below 1
     eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
     rho      ρ, at least 0 and below 1/q: 0 ranks as EDLAE (`closed`), 1 is ridge (`unconstrained`)
+    cg_tol, probes, exact_items  see `Probed`; only with G as products
 
     `rank=full` is W itself.
     """
@@ -135,7 +137,7 @@ class Deql(Family):
         """
         U, V, penalty = model.U, model.V, state.penalty
         a, D, t, beta, c = terms
-        AU = state.data.gram @ U
+        AU = state.data.operator(state.resources.threads) @ U
         fit = pair_fit(state.data.item_counts, penalty, U, V, AU)
         AU += penalty.astype(AU.dtype)[:, None] * U
         w, diag_AW = row_sums(U, V), row_sums(AU, V)

@@ -85,7 +85,7 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
 
     def training_metrics(self, state: FamilyState, model: Model) -> Mapping[str, float]:
         """How well a model from this state fits the training data."""
-        return model.training_metrics(state.data.gram, state.penalty)
+        return model.training_metrics(state.data.operator(state.resources.threads), state.penalty)
 
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
         """One inverse, n³ flops, the leading eigenpairs, and 2n²k for U."""

@@ -6,6 +6,7 @@ beside diag A that rounding would swallow C; then both triangles are multiplied 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from edlae_sweeps.linalg import (
     Eigenpairs,
-    Product,
     block_krylov,
     lower_product,
     mirror_upper,
@@ -23,6 +23,7 @@ from edlae_sweeps.linalg import (
 )
 from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.inverse import Choose, full_rank_from, invert_penalised
+from edlae_sweeps.methods.closed.operators import encoder, metric_product
 from edlae_sweeps.models import FullRank, LowRank, Solved
 
 # What entries of B may lose to rounding if C is recovered from M_β: a tenth of the accuracy that metrics are held to.
@@ -49,7 +50,8 @@ def solve_in_place(
         d = choose(diag_C, penalty)
         beta = guess(a, d)
         pairs = _eigenpairs(a, g, penalty, diag_C, d, beta, k, tolerance)
-        model = _model(a, d, beta, pairs, lean)
+        U = encoder(_Triangles(a, g), d, beta, pairs.vectors)
+        model = LowRank(U, pairs.vectors, record=Solved.by(pairs, lean))
         return model, None if lean else full_rank_from(a.copy(), diag_C, d), diag_C
     finally:
         mirror_upper(a.T)
@@ -68,14 +70,13 @@ def _eigenpairs(
 ) -> Eigenpairs:
     """The k leading eigenpairs of M_β; `a` has C on and above the diagonal, before and after."""
     n, diagonal = len(a), np.einsum("ii->i", a)
-    # In float64, since it cancels.
-    rest = (1 + beta) ** 2 * penalty - 2 * d * (1 + beta)
     # No entry of G exceeds the root of the product of its diagonal entries.
     size = (1 + beta) * np.sqrt(g + penalty)
     if not np.all(size * size.max() * np.finfo(a.dtype).eps <= _LOST * d):
-        return block_krylov(_two_products(a, g, d, beta, rest), n, k, a.dtype, tolerance)
+        return block_krylov(metric_product(_Triangles(a, g), penalty, d, beta), n, k, a.dtype, tolerance)
     _metric_above(a, d, beta)
-    diagonal[:] = (1 + beta) ** 2 * g + rest + d**2 * diag_C
+    # In float64, since it cancels.
+    diagonal[:] = (1 + beta) ** 2 * (g + penalty) - 2 * d * (1 + beta) + d**2 * diag_C
     pairs = block_krylov(lambda Y: upper_product(a, Y), n, k, a.dtype, tolerance)
     _inverse_above(a, d, beta)
     diagonal[:] = diag_C
@@ -102,29 +103,15 @@ def _inverse_above(a: NDArray[Any], d: Vector, beta: Vector) -> None:
         set_above(a, rows, columns, block)
 
 
-def _two_products(a: NDArray[Any], g: Vector, d: Vector, beta: Vector, rest: Vector) -> Product:
-    """Y → M_β Y by a product with C, above the diagonal, and one with G, below it, whose diagonal is g."""
-    grow, weights, rest = _column(1 + beta, a.dtype), _column(d, a.dtype), _column(rest, a.dtype)
+@dataclass(frozen=True)
+class _Triangles:
+    """C on and above the diagonal of `a`, G below it, with the diagonal g."""
 
-    def product(Y: NDArray[Any]) -> NDArray[Any]:
-        result = lower_product(a, g, np.asfortranarray(grow * Y))
-        result *= grow
-        result += rest * Y
-        result += weights * upper_product(a, np.asfortranarray(weights * Y))
-        return result
+    a: NDArray[Any]
+    g: Vector
 
-    return product
+    def gram(self, Y: NDArray[Any]) -> NDArray[Any]:
+        return lower_product(self.a, self.g, np.asfortranarray(Y))
 
-
-def _model(C: NDArray[Any], d: Vector, beta: Vector, pairs: Eigenpairs, lean: bool) -> LowRank:
-    """U = (1+β)∘V − C(d∘V), from the upper triangle of C."""
-    V = pairs.vectors
-    weighted = upper_product(C, np.multiply(_column(d, V.dtype), V, order="F"))
-    U = _column(1 + beta, V.dtype) * V
-    U -= weighted
-    return LowRank(U, V, record=Solved.by(pairs, lean))
-
-
-def _column(values: Vector, dtype: Any) -> NDArray[Any]:
-    """(n, 1), to scale rows by."""
-    return values.astype(dtype)[:, None]
+    def inverse(self, Y: NDArray[Any]) -> NDArray[Any]:
+        return upper_product(self.a, np.asfortranarray(Y))

@@ -7,11 +7,11 @@ import numpy as np
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods.base import Look, Vector
-from edlae_sweeps.methods.closed.family import Family
+from edlae_sweeps.methods.closed.by_products import Probed
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Relaxed(Family):
+class Relaxed(Probed):
     """The ridge objective ‖X − XB‖² + ‖Λ^½B‖² subject to diag B ≤ ξ, then its best approximation of rank k.
 
         B = I − C·dMat(max(Λ, (1−ξ) ⊘ diag C));  V = eig_k(BᵀAB);  U = BV
@@ -20,6 +20,7 @@ class Relaxed(Family):
     dropout  p, at least 0 and below 1
     eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
     xi       ξ, from 0, EDLAE (`closed`), to 1, ridge (`unconstrained`)
+    cg_tol, probes, exact_items  see `Probed`; only with G as products
 
     `rank=full` is RDLAE, or RLAE without dropout.
     """

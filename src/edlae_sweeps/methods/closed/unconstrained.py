@@ -6,11 +6,11 @@ from typing import ClassVar
 from typing_extensions import override
 
 from edlae_sweeps.methods.base import Look, Vector
-from edlae_sweeps.methods.closed.family import Family
+from edlae_sweeps.methods.closed.by_products import ByProducts
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Unconstrained(Family):
+class Unconstrained(ByProducts):
     """The exact minimiser of ‖X − XUVᵀ‖² + ‖Λ^½UVᵀ‖² over U, V (n, k) (Jin et al. 2021, low-rank regression).
 
         B = A⁻¹G = I − C·dMat(Λ);  V = eig_k(BᵀAB);  U = BV
@@ -18,6 +18,7 @@ class Unconstrained(Family):
     l2       λ ≥ 0
     dropout  p, at least 0 and below 1
     eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    cg_tol   see `ByProducts`; only with G as products
 
     `rank=full` is the ridge autoencoder B.
     """

@@ -1,0 +1,37 @@
+"""What methods that fit from products with G alone share: their checks, time and memory."""
+
+from edlae_sweeps.datasets import TrainingData
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import basis_columns
+
+# Multiplications per second of the sparse products on two cores, and how many times as many a dense product makes.
+SPARSE_RATE, DENSE_RATIO = 1e9, 40
+# Columns of the widest block that is multiplied at once; GU of the training error has k.
+_WIDTH = 64
+
+
+def check_block_solver(eig_tol: float) -> None:
+    """Raise ConfigError if the dense eigensolver is asked for."""
+    if eig_tol == 0:
+        raise ConfigError("method.eig_tol=0: LAPACK's eigensolver needs G as a dense array; choose gram=dense")
+
+
+def product_seconds(data: TrainingData, columns: int) -> float:
+    """Expected seconds of products of G with this number of columns: 2 multiplications an event and column."""
+    return 2 * data.events * columns / SPARSE_RATE
+
+
+def krylov_seconds(data: TrainingData, k: int, products: int) -> float:
+    """Expected seconds of the block Krylov method for k pairs with `products` of G for each column of its basis.
+
+    Beside these it reorthogonalises the basis (n, m) and takes the eigenpairs of H (m, m).
+    """
+    n, m = data.n_items, basis_columns(data.n_items, k)
+    return product_seconds(data, products * m) + (2 * n * m**2 + 12 * m**3) / (SPARSE_RATE * DENSE_RATIO)
+
+
+def products_bytes(data: TrainingData, k: int, copies: int) -> int:
+    """Bytes of `copies` of X, two of them as X and Xᵀ, and of XY and GY for the widest Y."""
+    entry = data.dtype.itemsize + data.X.indices.itemsize
+    hidden = (data.shape[0] + data.n_items) * max(_WIDTH, k) * data.dtype.itemsize
+    return int(copies * data.events * entry + hidden)
