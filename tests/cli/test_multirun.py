@@ -53,6 +53,15 @@ def worker(composed, monkeypatch):
     return lambda run: run_and_record(composed, run)
 
 
+@pytest.fixture(autouse=True)
+def _handlers():
+    # A stop leaves signals ignored, and child processes of later tests would inherit that.
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 def multirun(folder: Path, launcher: str = "joblib") -> Multirun:
     made = Multirun(folder, launcher, ["rank=1", "rank=2"])
     made.write()

@@ -26,7 +26,13 @@ def test_coordinators_and_workers_that_are_killed(start, tmp_path, new_store):
     new_store(stormy / "mlruns")
     for number, how in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), 1):
         job = start(*SEARCH, *PROCESSES, folder=stormy)
-        wait_until(lambda job=job, number=number: job.poll() is not None or len(records(stormy)) >= 2 * number, 240)
+
+        def due(job=job, number=number) -> bool:
+            if job.poll() is not None:
+                return True
+            return len(workers_of(job.pid)) == 2 and len(records(stormy)) >= 2 * number
+
+        wait_until(due, 240)
         assert job.poll() is None
         time.sleep(moments.uniform(0, 0.3))
         workers = workers_of(job.pid)

@@ -61,7 +61,8 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
             )
 
         wait_until(due)
-        time.sleep(moments.uniform(0, 0.2))
+        # Once all points are evaluated, long enough now and then for a cell to be finished.
+        time.sleep(moments.uniform(0, 0.2 if before < len(expected) else 5))
         if job.poll() is None:
             job.send_signal(moments.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
             stopped += 1

@@ -49,7 +49,7 @@ def recommend(settings: RecommendSettings) -> None:
 
     if settings.input is not None and not Path(settings.input).is_file():
         raise DataError(f"input={settings.input}: there is no such file")
-    uri = settings.tracking.uri or database_uri(Path(settings.tracking.dir))
+    uri = settings.tracking.uri or database_uri(Path(settings.tracking.dir).absolute())
     place = find_champion(settings.model, uri)
     recommender = load_model(place, uri)
     if settings.input is not None:
