@@ -229,7 +229,7 @@ def test_whole_numbers_stay_whole(run, tmp_path):
         (["input=in.csv", "output=out.csv", "separator=ab"], "separator=ab: choose one character"),
         (["itmes=[a]"], "itmes: no such key (nearest: items"),
         (["model=none", "items=[a]"], "model=none"),
-        (["model=null", "items=[a]"], "model: there is no store at sqlite:///mlruns/mlflow.db; run"),
+        (["model=null", "items=[a]"], "mlruns/mlflow.db; run python -m edlae_sweeps register=true first"),
     ],
 )
 def test_an_error_is_one_line_that_names_the_value(run, model, tmp_path, arguments, part):
