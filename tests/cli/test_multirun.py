@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -276,12 +277,33 @@ def test_a_launchers_signal_stops_the_job_first():
         signal.signal(signal.SIGUSR2, previous)
 
 
+@pytest.mark.skipif(any(distributions(name="hydra-ray-launcher")), reason="Ray's launcher is installed")
 def test_a_launcher_that_is_not_installed_names_its_extra(run):
-    try:
-        import hydra_plugins.hydra_ray_launcher  # noqa: F401
-    except ImportError:
-        status, _, err = run("experiment=ray")
-        assert status == 2
-        assert err[-1] == "error: hydra/launcher=ray needs the extra ray: pip install 'edlae_sweeps[ray]'"
-    else:
-        pytest.skip("the launcher is installed")
+    status, _, err = run("experiment=ray")
+    assert status == 2
+    assert err[-1] == "error: hydra/launcher=ray needs the extra ray: pip install 'edlae_sweeps[ray]'"
+
+
+@pytest.mark.parametrize(
+    ("argument", "part"),
+    [
+        ("tracking.uri=foo://x", "tracking.uri=foo://x: MLflow keeps runs"),
+        ("tracking.dir=''", "tracking.dir is empty"),
+        ("hydra.sweep.dir=file/x", "file/x: Not a directory"),
+    ],
+)
+def test_a_multirun_that_cannot_start_is_one_error(run, tmp_path, argument, part):
+    (tmp_path / "file").touch()
+    status, out, err = run("-m", *SMALL, "rank=2,3", argument)
+    assert (status, out) == (2, [])
+    (line,) = err
+    assert line.startswith("error: ")
+    assert part in line
+
+
+def test_a_bug_in_the_parent_keeps_its_traceback(run, monkeypatch):
+    monkeypatch.setattr("edlae_sweeps.cli.parent._names", lambda _: 1 // 0)
+    status, out, err = run("-m", *SMALL, "rank=2,3")
+    assert (status, out) == (1, [])
+    assert err[0] == "Traceback (most recent call last):"
+    assert err[-1].startswith("ZeroDivisionError")

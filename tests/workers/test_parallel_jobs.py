@@ -25,7 +25,7 @@ class Shuffled(Pool):
         self._bench, self._order, self._most, self._deadly = bench, random.Random(seed), most, deadly
         self._tasks = itertools.count()
 
-    def run(self, function, tasks, at_once):  # noqa: ARG002
+    def run(self, function, tasks, _at_once):
         order = list(range(len(tasks)))
         self._order.shuffle(order)
         for index in order:

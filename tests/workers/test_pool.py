@@ -38,7 +38,7 @@ def outcome(bench: Bench, task: int) -> tuple[int, int, int, float]:
     return task, bench.data.n_items, bench.resources.threads, bench.gram_seconds
 
 
-def dies(bench: Bench, task: tuple[str, int]) -> int:  # noqa: ARG001
+def dies(_bench: Bench, task: tuple[str, int]) -> int:
     """Let the worker die while the marker of the task holds a number above 0, which each death lowers."""
     name, value = task
     marker = Path(name)
@@ -50,17 +50,17 @@ def dies(bench: Bench, task: tuple[str, int]) -> int:  # noqa: ARG001
     return value
 
 
-def fails(bench: Bench, task: int) -> int:  # noqa: ARG001
+def fails(_bench: Bench, task: int) -> int:
     if task == 1:
         raise DataError("task 1: choose another")
     return task
 
 
-def state(bench: Bench, task: int) -> tuple[int, int, list[str]]:  # noqa: ARG001
+def state(bench: Bench, _task: int) -> tuple[int, int, list[str]]:
     return os.getpid(), id(bench), [name for name in HEAVY if name in sys.modules]
 
 
-def sleeps(bench: Bench, task: float) -> float:  # noqa: ARG001
+def sleeps(_bench: Bench, task: float) -> float:
     time.sleep(task)
     return task
 

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from edlae_sweeps.cli.multirun import Multirun
 from edlae_sweeps.resources import GIB, available_memory, cores
+from edlae_sweeps.slurm import output
 
 # Runs its jobs in this process, one after another.
 IN_PROCESS = "basic"
@@ -59,7 +59,7 @@ def stop_jobs(multirun: Multirun) -> None:
     _log.warning("stopping %d job(s); Ctrl-C again leaves them to themselves", max(len(running), len(submitted)))
     if submitted:
         # Those that have not started yet, too.
-        _slurm("scancel", "--", *submitted)
+        output("scancel", "--", *submitted)
     else:
         for job in running:
             # Jobs of Ray on other machines end with the parent.
@@ -92,23 +92,15 @@ def _slurm_ids(multirun: Multirun) -> set[str]:
 
 def listed() -> set[str] | None:
     """The ids of this user's jobs that Slurm still queues or runs; None if it does not answer."""
-    output = _slurm("squeue", "--noheader", "--array", "--me", "--format", "%i")
-    return None if output is None else set(output.split())
-
-
-def _slurm(*command: str) -> str | None:
-    """What a command of Slurm prints; None if it fails."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
-    except (OSError, subprocess.SubprocessError) as error:
-        _log.debug("%s: %s", command[0], error)
-        return None
+    ids = output("squeue", "--noheader", "--array", "--me", "--format", "%i")
+    return None if ids is None else set(ids.split())
 
 
 def watch_queue() -> None:
     """Let submitit ask Slurm's queue about its jobs: its own way needs accounting, without which it waits for ever."""
     from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
+    # submitit belongs to an extra, without which its classes have no type.
     class QueueWatcher(SlurmInfoWatcher):  # type: ignore[misc]
         """A job that the queue no longer lists has ended."""
 

@@ -1,7 +1,9 @@
 """The parent of a multirun: lists its jobs, shows each as it ends, and sums up, whatever the launcher."""
 
 import logging
+import sys
 import threading
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from omegaconf import DictConfig
 
 from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
+from edlae_sweeps.cli.hydra_app import end, one_line
 from edlae_sweeps.cli.launchers import IN_PROCESS, share, stop_jobs, wait_for_jobs, watch_queue
 from edlae_sweeps.cli.multirun import JobFile, Multirun
 from edlae_sweeps.cli.output import print_error, print_text
@@ -44,19 +47,17 @@ class Announce(Callback):
     """Hydra calls it as a multirun starts (conf/config.yaml). A launcher passes it to its workers, where it is idle."""
 
     def on_multirun_start(self, config: DictConfig, **_kwargs: Any) -> None:
-        """Write the list of jobs and prepare the launcher."""
+        """Write the list of jobs and prepare the launcher; end the command if that fails."""
         global _announced
-        hydra_config = config.hydra
-        launcher = hydra_config.runtime.choices["hydra/launcher"]
-        names = _names(hydra_config)
-        submitit = None
-        if launcher == "submitit_slurm":
-            submitit = str(Path(hydra_config.launcher.submitit_folder).parent)
-        folder = Path(hydra_config.sweep.dir)
-        defaults = share(launcher, hydra_config.launcher, len(names))
-        multirun = Multirun(folder, launcher, names, submitit=submitit, **defaults)
-        multirun.write()
-        _announced = Parent(multirun, typed(config.tracking, Tracking))
+        try:
+            _announced = _start(config)
+        # Hydra would warn of it, and run jobs that nobody shows.
+        except Exception as error:  # noqa: BLE001
+            message = one_line(error)
+            if message is None:
+                traceback.print_exc()
+                sys.exit(_BUG)
+            end(message, USER_ERROR)
 
 
 class Parent:
@@ -162,6 +163,21 @@ class Parent:
                 # The terminal may be closed by now.
                 with suppress(OSError):
                     self.show(job)
+
+
+def _start(config: DictConfig) -> "Parent":
+    """The multirun of this process, with its list of jobs written."""
+    tracking = typed(config.tracking, Tracking)
+    hydra_config = config.hydra
+    launcher = hydra_config.runtime.choices["hydra/launcher"]
+    names = _names(hydra_config)
+    submitit = None
+    if launcher == "submitit_slurm":
+        submitit = str(Path(hydra_config.launcher.submitit_folder).parent)
+    defaults = share(launcher, hydra_config.launcher, len(names))
+    multirun = Multirun(Path(hydra_config.sweep.dir), launcher, names, submitit=submitit, **defaults)
+    multirun.write()
+    return Parent(multirun, tracking)
 
 
 def _names(hydra_config: DictConfig) -> list[str]:

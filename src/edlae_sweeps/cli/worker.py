@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # By one of these, submitit has Slurm announce a time limit or a preemption.
 _ANNOUNCED = (signal.SIGUSR1, signal.SIGUSR2)
-# Takes a composed configuration, and the defaults of a job beside others; returns the label of the data and results.
+# Takes a composed configuration and the multirun; returns the settings and the results of the job.
 RunJob = Callable[[DictConfig, Multirun], "tuple[Settings, Sequence[Result]]"]
 
 

@@ -108,9 +108,9 @@ class Inverse:
         active = np.flatnonzero(norms)
         X, R, direction, before = solution[:, active], Y[:, active], None, np.ones(len(active))
         norms = norms[active]
+        if not len(active):
+            return solution
         for iteration in range(1, _LIMIT + 1):
-            if not len(active):
-                return solution
             Z = R if self.deflation is None else self.deflation(R)
             rho = _dots(R, Z)
             direction = Z.copy() if direction is None else _added(Z, direction, rho / before)
@@ -131,6 +131,8 @@ class Inverse:
                 kept = ~done
                 X, R, direction = (np.ascontiguousarray(array[:, kept]) for array in (X, R, direction))
                 active, norms, before = active[kept], norms[kept], before[kept]
+            if not len(active):
+                return solution
         raise SolverError(
             f"conjugate gradients left a residual of {residuals.max():.1e} after {_LIMIT} iterations, not "
             f"{self.tolerance:g}: raise method.l2, method.dropout or method.cg_tol"

@@ -15,12 +15,12 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.process import process_tags
+from edlae_sweeps.slurm import slurm_tags
 from edlae_sweeps.tracking.commit import source_commit
 from edlae_sweeps.tracking.datasets import DatasetRecord, dataset_input
 from edlae_sweeps.tracking.heartbeat import beating
 from edlae_sweeps.tracking.lease import Busy
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
-from edlae_sweeps.tracking.slurm import slurm_tags
 from edlae_sweeps.tracking.watch import PARENT, SOURCE
 
 # Slurm, through submitit, announces a time limit by the last two.

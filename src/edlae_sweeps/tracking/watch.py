@@ -20,7 +20,7 @@ from mlflow.entities import Run as MlflowRun
 from sqlalchemy import make_url
 
 from edlae_sweeps.process import boot_of, had_ended, has_ended, machine
-from edlae_sweeps.tracking.slurm import Queue
+from edlae_sweeps.slurm import Queue
 
 SOURCE = "edlae_sweeps"
 PARENT = "mlflow.parentRunId"

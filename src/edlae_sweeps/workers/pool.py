@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from edlae_sweeps.errors import WorkersError
 from edlae_sweeps.workers.bench import Bench, Place, one_at_a_time
 
@@ -48,7 +50,8 @@ class Here(Pool):
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
 
-    def run(self, function: Callable[[Bench, T], V], tasks: Sequence[T], at_once: int) -> Iterator[tuple[int, V]]:  # noqa: ARG002
+    @override
+    def run(self, function: Callable[[Bench, T], V], tasks: Sequence[T], at_once: int) -> Iterator[tuple[int, V]]:
         """The results in order."""
         for index, task in enumerate(tasks):
             yield index, function(self.bench, task)
@@ -98,6 +101,7 @@ class Spread(Pool):
         self.workers = engine.workers
         self._engine, self._place = engine, place
 
+    @override
     def run(
         self, function: Callable[[Bench, T], V], tasks: Sequence[T], at_once: int
     ) -> Iterator[tuple[int, V | Died]]:

@@ -9,6 +9,7 @@ U     V − C(d∘V), the columns of the largest rank: ranks stay nested, so one
 data have G as an array.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -85,9 +86,9 @@ class ByProducts(Family):
         super().check_products(ranks)
         check_block_solver(self.eig_tol)
 
-    def budget(self, k: int) -> tuple[int, int] | None:  # noqa: ARG002
+    @abstractmethod
+    def budget(self, k: int) -> tuple[int, int] | None:
         """Probes and exact items for diag C, up to rank k (see `Probed`); None if d does not depend on it."""
-        return None
 
     @override
     def solve_low(

@@ -33,3 +33,7 @@ class Unconstrained(ByProducts):
     @override
     def choose(self, diag_C: Vector, penalty: Vector) -> Vector:
         return penalty
+
+    @override
+    def budget(self, k: int) -> None:
+        """None: d = Λ needs no diag C."""

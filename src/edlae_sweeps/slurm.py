@@ -1,4 +1,4 @@
-"""Whether the Slurm job of a run is over."""
+"""The commands of Slurm: the job that this process runs in, and which jobs are over."""
 
 import os
 import subprocess
@@ -9,6 +9,15 @@ from functools import cache
 # The least seconds between two requests to a controller that all users share.
 _QUEUE_SECONDS = 30
 _TIMEOUT_SECONDS = 20
+
+
+def output(*command: str) -> str | None:
+    """What a command of Slurm prints; None if it is missing or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
 
 
 def slurm_tags() -> dict[str, str]:
@@ -30,7 +39,7 @@ def cluster() -> str:
 
     Many clusters are called `cluster` or `linux`.
     """
-    lines = (_output("scontrol", "show", "config") or "").splitlines()
+    lines = (output("scontrol", "show", "config") or "").splitlines()
     pairs = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
     name, controller = pairs.get("ClusterName"), pairs.get("SlurmctldHost[0]")
     return f"{name}@{controller}" if name and controller else ""
@@ -52,7 +61,7 @@ class Queue:
         if not asked or time.monotonic() - self._read < _QUEUE_SECONDS:
             return set()
         self._read = time.monotonic()
-        text = _output("squeue", "--noheader", "--all", "--array", "--Format=JobID:32,RestartCnt:16,State:24")
+        text = output("squeue", "--noheader", "--all", "--array", "--Format=JobID:32,RestartCnt:16,State:24")
         if text is None:
             return set()
         listed = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
@@ -74,12 +83,3 @@ def _visible(tags: Mapping[str, str]) -> bool:
     """Whether the queue that is seen here has the job of a run while it lives."""
     own = bool(tags.get("slurm_job")) and tags.get("slurm_user") == str(os.getuid())
     return own and bool(tags.get("slurm_cluster")) and tags["slurm_cluster"] == cluster()
-
-
-def _output(*command: str) -> str | None:
-    """What a command of Slurm prints; None if it is missing or fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edlae_sweeps.tracking import slurm
-from edlae_sweeps.tracking.slurm import Queue, cluster, slurm_tags
+from edlae_sweeps import slurm
+from edlae_sweeps.slurm import Queue, cluster, slurm_tags
 
 CONFIG = "Configuration data as of now\nClusterName             = linux\nSlurmctldHost[0]        = head(10.0.0.1)\n"
 JOB = {
