@@ -55,7 +55,7 @@ def _baseline(results: Sequence[Result]) -> list[list[str]]:
 def _row(result: Result) -> list[str]:
     params, metrics = result.params, result.metrics
     return [
-        params["method"],
+        result.method,
         str(params["rank"]),
         _number(params.get("l2")),
         _number(params.get("dropout")),

@@ -1,7 +1,7 @@
 """Whether a job has its Gram matrix as a dense array or as products, by memory and time."""
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
@@ -17,44 +17,51 @@ _DENSE_RATE = 1.5e11
 _PATIENCE_SECONDS = 3600
 
 
-def settle_gram(settings: Settings, training: TrainingData, resources: Resources) -> tuple[Settings, TrainingData]:
-    """Settings with `gram` decided, and training data to match; one line says what was decided and why.
+@dataclass(frozen=True)
+class _Cost:
+    """What a fit of all ranks takes: the peak of the process in bytes, and nominal seconds, its evaluation left out."""
 
-    Raises ConfigError for gram=products with a method or a rank that can't do with it.
+    bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.bytes / GIB:,.1f} GiB and {self.seconds:,.0f} s"
+
+
+def settle_gram(settings: Settings, training: TrainingData, resources: Resources) -> tuple[Settings, TrainingData]:
+    """Settings with `gram` decided, and training data to match.
+
+    One line says why it is products; a dry run says what both take, where there is a choice. Raises ConfigError for
+    gram=products with a method or a rank that can't do with it.
     """
     kind, reason = choose_gram(settings, training, resources)
-    if kind == "products":
-        training = training.with_products()
-        _log.info("gram=products: %s", reason)
-    return replace(settings, gram=kind), training
+    if kind == "products" or (settings.dry_run and settings.method.by_products):
+        _log.info("gram=%s: %s", kind, reason)
+    return replace(settings, gram=kind), training.with_products() if kind == "products" else training
 
 
 def choose_gram(settings: Settings, training: TrainingData, resources: Resources) -> tuple[GramKind, str]:
-    """The kind, never auto, and the reason.
+    """The kind, never auto, and the reason with the costs of both.
 
     auto is dense wherever a dense fit fits into memory and takes up to an hour, else what fits or is quicker.
     """
-    if settings.gram != "auto":
-        return settings.gram, "as the settings say"
-    ranks = settings.ranks()
     try:
-        settings.method.check_products(ranks)
+        settings.method.check_products(settings.ranks())
     except ConfigError as error:
         return "dense", str(error)
-
-    def fit(data: TrainingData) -> tuple[int, float]:
-        estimate = settings.method.estimate(data, ranks, resources)
-        seconds = estimate.products * data.n_items**3 / _DENSE_RATE + estimate.seconds
-        return memory_needed(settings, ranks, data, resources), seconds
-
-    dense_bytes, dense_seconds = fit(training)
-    fits = dense_bytes <= resources.memory
-    if fits and dense_seconds <= _PATIENCE_SECONDS:
-        return "dense", "the quick and exact way"
-    bytes_, seconds = fit(training.with_products())
+    dense, products = (_cost(settings, data, resources) for data in (training, training.with_products()))
     told = (
-        f"a dense G takes about {dense_bytes / GIB:,.1f} GiB and {dense_seconds:,.0f} s, "
-        f"products about {bytes_ / GIB:,.1f} GiB and {seconds:,.0f} s"
+        f"a fit from a dense G takes about {dense}, from products about {products} (nominal times, evaluation "
+        f"excluded); {resources.memory / GIB:,.1f} GiB are available"
     )
-    products = bytes_ <= resources.memory and (not fits or seconds < dense_seconds)
-    return ("products" if products else "dense"), f"{told}; {resources.memory / GIB:,.1f} GiB are available"
+    if settings.gram != "auto":
+        return settings.gram, f"as the settings say; {told}"
+    good = dense.bytes <= resources.memory and dense.seconds <= max(_PATIENCE_SECONDS, products.seconds)
+    return ("dense" if good or products.bytes > resources.memory else "products"), told
+
+
+def _cost(settings: Settings, data: TrainingData, resources: Resources) -> _Cost:
+    ranks = settings.ranks()
+    estimate = settings.method.estimate(data, ranks, resources)
+    seconds = estimate.products * data.n_items**3 / _DENSE_RATE + estimate.seconds
+    return _Cost(memory_needed(settings, ranks, data, resources), seconds)

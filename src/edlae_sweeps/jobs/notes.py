@@ -34,7 +34,7 @@ def cell_note(settings: Settings, result: Result, command: str) -> str:
     return "\n\n".join(
         [
             f"**{result.params['method']}** at rank {result.params['rank']} on {settings.dataset.label}"
-            f"{_point(result.params)}{tuned}. The fit took {seconds:.3g} s{shared}.",
+            f"{_point(result.params)}{tuned}. The fit took {seconds:.3g} s{shared}.{_products(settings, result)}",
             _table(["users", "nDCG@100 ± SE", "Recall@20", "Recall@50"], rows + _baseline(result.baseline)),
             *_repeat(command),
         ]
@@ -45,6 +45,7 @@ def job_note(settings: Settings, results: Sequence[Result], best: Result, comman
     """The description of a job: what was run, a table of its cells, the best of them, and how to repeat it."""
     ranks = ", ".join(str(result.params["rank"]) for result in results)
     what = f"**{settings.method.name}** on {settings.dataset.label} at rank{'s' if len(results) > 1 else ''} {ranks}"
+    what += ", from products with X alone" if settings.by_products else ""
     winner = f"rank {best.params['rank']}"
     if isinstance(settings.tune, Optuna):
         ranges = ", ".join(f"{name} from {ends.low:g} to {ends.high:g}" for name, ends in settings.space().items())
@@ -104,6 +105,18 @@ def _joined(words: Sequence[str]) -> str:
 def _point(params: Mapping[str, object]) -> str:
     shown = [f"{symbol} = {_number(params[name])}" for name, symbol in _SYMBOLS.items() if name in params]
     return f" with {', '.join(shown)}" if shown else ""
+
+
+def _products(settings: Settings, result: Result) -> str:
+    """How a cell was fitted from products, if it was, and how far d is off."""
+    if not settings.by_products:
+        return ""
+    values = {name: result.params[name] for name in sorted(settings.method.product_options)}
+    shown = ", ".join(f"{name} = {_number(value)}" for name, value in values.items() if value is not None)
+    options = f" ({shown})" if shown else ""
+    error = result.metrics.get("probes/error")
+    estimated = "" if error is None else f" The estimated relative error of d is {100 * error:.2g} %."
+    return f" It was fitted from products with X alone, without an n×n array{options}.{estimated}"
 
 
 def _number(value: object) -> str:

@@ -29,6 +29,7 @@ def print_plan(
 ) -> None:
     """Print a row for each cell, and one for the `evaluations` of a search still to come (None: all of them)."""
     unit = _product_seconds(settings.dtype, data.n_items)
+    # Of the validation users; there are as many test users.
     scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
     memory = f"{memory_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB"
 
@@ -38,18 +39,24 @@ def print_plan(
 
     rows = []
     for rank in settings.ranks():
-        seconds = fit_seconds([rank]) + 2 * scores
-        state = "finished" if rank in finished else f"{seconds:,.0f} s"
-        rows.append([cell_name(settings, rank), state, memory])
+        times = ("finished", "") if rank in finished else (_seconds(fit_seconds([rank])), _seconds(2 * scores))
+        rows.append([cell_name(settings, rank), *times, memory])
     if isinstance(settings.tune, Optuna):
         # An evaluation of an iterative method is of one rank.
         groups: list[Any] = [settings.ranks()] if settings.method.nested else [[rank] for rank in settings.ranks()]
-        each = sum(fit_seconds(ranks) + len(ranks) * scores for ranks in groups) / len(groups)
+        fit = sum(map(fit_seconds, groups)) / len(groups)
+        validation = scores * len(settings.ranks()) / len(groups)
         if evaluations is None:
             evaluations = settings.tune.n_trials * len(groups)
-        rows.append([f"{evaluations} evaluations", f"{evaluations * each:,.0f} s", memory])
+        times = _seconds(evaluations * fit), _seconds(evaluations * validation)
+        rows.append([f"{evaluations} evaluations", *times, memory])
     how = ", gram=products" if settings.by_products else ""
-    print_table(f"{settings.dataset.label}: a dry run, times are estimates{how}", ("", "time", "memory"), rows)
+    title = f"{settings.dataset.label}: a dry run, times are estimates{how}"
+    print_table(title, ("", "fit", "evaluation", "memory"), rows)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f} s"
 
 
 def _product_seconds(dtype: str, n: int) -> float:

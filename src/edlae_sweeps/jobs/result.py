@@ -8,6 +8,7 @@ from typing import Any
 
 from edlae_sweeps.datasets import Prepared
 from edlae_sweeps.methods import Method, Rank
+from edlae_sweeps.methods.products import BY_PRODUCTS
 from edlae_sweeps.settings import Settings, run_key
 from edlae_sweeps.tracking import StoredRun, origin_tags
 
@@ -36,6 +37,11 @@ class Result:
         """The text of result.json."""
         content = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "baseline"}
         return json.dumps({k: dict(v) if isinstance(v, Mapping) else v for k, v in content.items()}, indent=2)
+
+    @property
+    def method(self) -> str:
+        """The method's name in tables, where fits from products are named apart."""
+        return f"{self.params['method']}{BY_PRODUCTS if self.tags.get('gram') == 'products' else ''}"
 
     @property
     def shared(self) -> bool:

@@ -8,6 +8,8 @@ from edlae_sweeps.linalg import basis_columns
 SPARSE_RATE, DENSE_RATIO = 1e9, 40
 # Columns of the widest block that is multiplied at once; GU of the training error has k.
 _WIDTH = 64
+# Follows the name of a method in tables and figures where it was fitted from products.
+BY_PRODUCTS = " (products)"
 
 
 def check_block_solver(eig_tol: float) -> None:

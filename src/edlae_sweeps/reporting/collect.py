@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edlae_sweeps.methods import Look
-from edlae_sweeps.reporting.looks import look, paper_methods, place
+from edlae_sweeps.methods import REFERENCE, Look
+from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place
 from edlae_sweeps.reporting.tables import counted
 from edlae_sweeps.tracking import Experiment, StoredRun
 
@@ -16,7 +16,10 @@ _PROTOCOL = ("data_digest", "results_version", "dtype")
 
 @dataclass(frozen=True)
 class StoredCell:
-    """One cell in the store; `rank` is an integer, or None for full."""
+    """One cell in the store; `rank` is an integer, or None for full.
+
+    `method` names fits from products apart (see `looks`): they are approximations, and never stand for the others.
+    """
 
     method: str
     rank: int | None
@@ -72,6 +75,11 @@ class Collected:
         return list(dict.fromkeys(cell.method for cell in self.best))
 
     @property
+    def reference(self) -> str:
+        """The method that others are compared with: fitted in the way that has more ranks, from a dense G if equal."""
+        return max(REFERENCE, by_products(REFERENCE), key=lambda method: len(self.of(method)))
+
+    @property
     def ranks(self) -> list[int | None]:
         """Every rank of any method, full last."""
         numbers = sorted({cell.rank for cell in self.best if cell.rank is not None})
@@ -105,13 +113,16 @@ def collect(experiment: Experiment) -> Collected:
 
 
 def _missing(best: Sequence[StoredCell]) -> list[str]:
-    """Ranks that some of the paper's methods have and others lack, with the command that runs them."""
+    """Ranks that some of the paper's methods have and others lack, with the command that runs them.
+
+    Ranks that only products have don't count, since other methods can't have them.
+    """
     methods = paper_methods()
     cells = sorted((cell for cell in best if cell.method in methods), key=lambda cell: cell.order[2])
     ranks = list(dict.fromkeys(cell.rank_text for cell in cells))
     lines = []
     for method in methods:
-        finished = {cell.rank_text for cell in cells if cell.method == method}
+        finished = {cell.rank_text for cell in best if cell.method in (method, by_products(method))}
         if missing := [rank for rank in ranks if rank not in finished]:
             dataset = cells[0].run.params["dataset"]
             lines.append(
@@ -122,8 +133,10 @@ def _missing(best: Sequence[StoredCell]) -> list[str]:
 
 
 def _stored_cell(run: StoredRun) -> StoredCell:
-    rank = run.params["rank"]
-    return StoredCell(run.params["method"], None if rank == "full" else int(rank), run)
+    method, rank = run.params["method"], run.params["rank"]
+    if run.tags.get("gram") == "products":
+        method = by_products(method)
+    return StoredCell(method, None if rank == "full" else int(rank), run)
 
 
 def _protocol(cell: StoredCell) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The learned diagonal of UVᵀ (Section 3.4 of the paper), which no ranking metric shows."""
 
-from edlae_sweeps.methods import PUBLISHED_RIVAL, REFERENCE
+from edlae_sweeps.methods import PUBLISHED_RIVAL
 from edlae_sweeps.plots import DiagonalPair
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.looks import label
@@ -14,7 +14,7 @@ def diagonal_pairs(collected: Collected, reader: Reader) -> dict[int, DiagonalPa
     """The diagonals of the reference and of its published rival, by rank, where both were logged."""
     pairs = {}
     for rank in collected.ranks:
-        reference, rival = collected.at(REFERENCE, rank), collected.at(PUBLISHED_RIVAL, rank)
+        reference, rival = collected.at(collected.reference, rank), collected.at(PUBLISHED_RIVAL, rank)
         if rank is None or reference is None or rival is None:
             continue
         if _has_diagonal(reference) and _has_diagonal(rival):
@@ -25,13 +25,14 @@ def diagonal_pairs(collected: Collected, reader: Reader) -> dict[int, DiagonalPa
 
 def diagonal_table(collected: Collected, pairs: dict[int, DiagonalPair]) -> Table:
     """Quantiles over items of diag(UVᵀ) by rank, and the correlation of the two methods' diagonals."""
+    methods = (collected.reference, PUBLISHED_RIVAL)
     rows = []
     for rank in collected.ranks:
-        texts = [_quantiles(collected.at(method, rank)) for method in (REFERENCE, PUBLISHED_RIVAL)]
+        texts = [_quantiles(collected.at(method, rank)) for method in methods]
         correlation = pairs[rank].correlation if rank is not None and rank in pairs else None
         if any(texts):
             rows.append((str(rank), *texts, "" if correlation is None else f"{correlation:.2f}"))
-    quantiles = [f"{label(method)}: 5 % / median / 95 %" for method in (REFERENCE, PUBLISHED_RIVAL)]
+    quantiles = [f"{label(method)}: 5 % / median / 95 %" for method in methods]
     header = ("rank", *quantiles, "correlation over items")
     return Table("diag(UVᵀ) over items", header, tuple(rows))
 

@@ -1,6 +1,5 @@
 """An iterative method by epoch, beside the final values of the reference."""
 
-from edlae_sweeps.methods import REFERENCE
 from edlae_sweeps.plots import Epochs
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
@@ -13,7 +12,7 @@ def epochs_by_rank(method: str, collected: Collected, reader: Reader) -> dict[in
     """The epochs of a method at up to six ranks."""
     cells = {cell.rank: cell for cell in collected.of(method) if cell.rank is not None}
     ranks = list(cells)[:: max(1, -(-len(cells) // _MOST_RANKS))]
-    return {rank: _epochs(cells[rank], collected.at(REFERENCE, rank), reader) for rank in ranks}
+    return {rank: _epochs(cells[rank], collected.at(collected.reference, rank), reader) for rank in ranks}
 
 
 def _epochs(cell: StoredCell, reference: StoredCell | None, reader: Reader) -> Epochs:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edlae_sweeps.methods import PUBLISHED_RIVAL, REFERENCE
+from edlae_sweeps.methods import PUBLISHED_RIVAL
 from edlae_sweeps.plots import (
     DiagonalPair,
     Differences,
@@ -38,7 +38,7 @@ def accuracy_figure(name: str, collected: Collected, pairs: Sequence[Pair], targ
     """Figure 1: test metrics of the compared methods by rank, and paired differences to the reference."""
     # Unregularised models would compress the scale of the others.
     curves = {metric: series(collected, f"test/{metric}", "compared") for metric in METRICS}
-    reference = look(REFERENCE)
+    reference = look(collected.reference)
     lines = []
     for competitor in dict.fromkeys(pair.competitor for pair in pairs):
         own = [pair for pair in pairs if pair.competitor == competitor]
@@ -69,7 +69,7 @@ def epoch_figures(name: str, collected: Collected, reader: Reader, target: Path)
         if epochs := epochs_by_rank(method, collected, reader):
             words = label(method)
             path = target / ("epochs" if method == PUBLISHED_RIVAL else f"epochs_{method}")
-            files = plot_epochs(f"{name}: are ten epochs of {words} enough?", epochs, label(REFERENCE), path)
+            files = plot_epochs(f"{name}: are ten epochs of {words} enough?", epochs, label(collected.reference), path)
             alt = f"Objective of {words} by epoch and by seconds at some of the ranks."
             figures.append(Figure(f"{words} by epoch", alt, files))
     return figures
@@ -77,13 +77,13 @@ def epoch_figures(name: str, collected: Collected, reader: Reader, target: Path)
 
 def diagonal_figures(name: str, collected: Collected, pairs: Mapping[int, DiagonalPair], target: Path) -> list[Figure]:
     """The reference's residuals, and both diagonals at the middle rank; none without residuals."""
-    cells = [cell for cell in collected.of(REFERENCE) if "residual/diagonal" in cell.metrics]
+    cells = [cell for cell in collected.of(collected.reference) if "residual/diagonal" in cell.metrics]
     if not cells:
         return []
     on, off = ([cell.metrics[f"residual/{part}"] for cell in cells] for part in ("diagonal", "off_diagonal"))
     residuals = Residuals([cell.rank for cell in cells], on, off)
     middle = list(pairs.values())[len(pairs) // 2] if pairs else None
-    labels = (label(REFERENCE), label(PUBLISHED_RIVAL))
+    labels = (label(collected.reference), label(PUBLISHED_RIVAL))
     files = plot_diagonal(f"{name}: the diagonal", residuals, middle, labels, target / "diagonal")
     alt = f"Residuals on and off the diagonal, and the learned diagonals of the {labels[0]} and {labels[1]}."
     return [Figure("The diagonal", alt, files)]

@@ -1,10 +1,28 @@
-"""Names, order and roles of methods, as the registry has them."""
+"""Names, order and roles of methods, as the registry has them.
+
+A method that was fitted from products with X has lines and rows of its own, and is named `closed (products)`.
+"""
+
+from dataclasses import replace
+from typing import Any
 
 from edlae_sweeps.methods import METHODS, Look
+from edlae_sweeps.methods.products import BY_PRODUCTS
+
+# Changes of a method's line: rings around the markers of the same fit from a dense G.
+_PRODUCTS_STYLE: dict[str, Any] = {"markerfacecolor": "none", "markersize": 9, "linestyle": "-", "linewidth": 0.8}
+
+
+def by_products(method: str) -> str:
+    """The name of a method that was fitted from products."""
+    return method + BY_PRODUCTS
 
 
 def look(method: str) -> Look:
     """The look of a method. A method that is not in the registry goes by its name."""
+    if method.endswith(BY_PRODUCTS):
+        dense = look(method.removesuffix(BY_PRODUCTS))
+        return replace(dense, label=dense.label + BY_PRODUCTS, style={**dense.style, **_PRODUCTS_STYLE})
     return METHODS[method].look if method in METHODS else Look(label=method, style={})
 
 
@@ -14,9 +32,9 @@ def label(method: str) -> str:
 
 
 def place(method: str) -> tuple[int, str]:
-    """Sort key: registry order, then unknown methods by name."""
-    names = list(METHODS)
-    return (names.index(method) if method in METHODS else len(names)), method
+    """Sort key: registry order, then unknown methods by name; each before its fits from products."""
+    names, registered = list(METHODS), method.removesuffix(BY_PRODUCTS)
+    return (names.index(registered) if registered in METHODS else len(names)), method
 
 
 def paper_methods() -> list[str]:

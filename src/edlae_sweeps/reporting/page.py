@@ -42,6 +42,7 @@ def page(name: str, collected: Collected, contents: Contents, reader: Reader) ->
         tables=contents.tables,
         machine=contents.machine,
         left_out=contents.left_out,
+        by_products=any(cell.run.tags.get("gram") == "products" for cell in collected.best),
         commands=[(cell, _command(cell, reader)) for cell in collected.best],
         digest=collected.best[0].run.tags.get("data_digest", "?"),
         environments=sorted({_environment(cell) for cell in collected.best}),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edlae_sweeps.methods import REFERENCE
 from edlae_sweeps.reporting.collect import Collected
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
@@ -36,10 +35,10 @@ class Pair:
 def compare(collected: Collected, reader: Reader) -> list[Pair]:
     """Compare the reference with every competitor at each rank that both have, if their test users are the same."""
     pairs = []
-    for reference in collected.of(REFERENCE):
+    for reference in collected.of(collected.reference):
         ours = reader.arrays(reference, "per_user.npz")
         for competitor in collected.best:
-            compared = competitor.method != REFERENCE and competitor.look.role == "compared"
+            compared = competitor.method != reference.method and competitor.look.role == "compared"
             if not compared or competitor.rank != reference.rank:
                 continue
             theirs = reader.arrays(competitor, "per_user.npz")
@@ -63,5 +62,5 @@ def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
             texts.append(f"{pair.difference:+.4f} ± {pair.error:.4f}{pair.mark}" if pair else "")
         if any(texts):
             rows.append(("full" if rank is None else str(rank), *texts))
-    header = ("rank", *(f"{REFERENCE} − {competitor}" for competitor in competitors))
+    header = ("rank", *(f"{collected.reference} − {competitor}" for competitor in competitors))
     return Table("Paired differences in test nDCG@100 (* 5 %, ** 1 %, *** 0.1 %)", header, tuple(rows))
