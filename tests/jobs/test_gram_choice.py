@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_only_products_change_the_keys():
     assert set(keys(gram="products", method=Closed(probes=5))).isdisjoint(products)
 
 
+@pytest.mark.parametrize(("gib", "kind"), [(64, "dense"), (4, "products")])
+def test_the_keys_of_auto_are_those_of_what_it_decided(gib, kind):
+    data = sparse(30_000)
+
+    def keys(**options) -> tuple[str, str]:
+        unsettled = Settings(rank=10, tune=Optuna(search={"l2": (1, 10)}), **options)
+        settings, training = settle_gram(unsettled, data, resources(gib))
+        assert training.by_products == settings.by_products == (kind == "products")
+        return run_key(settings, DATA, 10), study_key(settings, settings.tune, DATA)
+
+    assert keys() == keys(gram=kind)
+
+
 @pytest.fixture
 def job(tmp_path: Path, new_store) -> Callable:
     """Run a job in a store in tmp_path; return its results and its cells in MLflow."""
@@ -123,6 +137,10 @@ def test_a_job_from_products_logs_how_and_can_be_fitted_again(job, monkeypatch):
     assert run.data.params["probes"] == "30"
     assert {"cg/columns", "cg/iterations", "cg/residual", "probes/error", "train/objective"} <= run.data.metrics.keys()
     assert "gram=products probes=30" in run.info.run_name
+    note = run.data.tags["mlflow.note.content"]
+    assert "fitted from products with X alone, without an n×n array (cg_tol = 0.0003, probes = 30)" in note
+    assert "The estimated relative error of d is" in note
+    assert result.method == "closed (products)"
     config = {"seed": 0, "dataset": settings.dataset.__dict__}
     again = recorded_settings(run.data.params, config, settings.data_dir, settings.tracking)
     assert again.gram == "products"
@@ -143,6 +161,27 @@ def test_workers_and_a_search_go_by_products(job):
     assert {result.tags["gram"] for result in (*here, *there)} == {"products"}
 
 
-def test_a_dry_run_shows_the_products(job, capsys):
-    assert job("rank=5", "gram=products", "dry_run=true")[1] == []
-    assert "gram=products" in capsys.readouterr().out.replace("\n", "")
+@pytest.mark.parametrize("kind", ["auto", "dense", "products"])
+def test_a_dry_run_shows_both_ways_with_the_times_of_its_table(job, capsys, caplog, kind):
+    with caplog.at_level(logging.INFO, "edlae_sweeps"):
+        # 12,000 × 2,000 scores are to be ranked twice.
+        size = ("dataset.n_users=60000", "dataset.n_items=2000", "dataset.heldout_users=12000")
+        assert job("rank=5", f"gram={kind}", "dry_run=true", *size)[1] == []
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("gram=")]
+    costs = re.search(r"dense G takes about (\S+) GiB and (\S+) s, from products about (\S+) GiB and (\S+) s", line)
+    shown = capsys.readouterr().out
+    (row,) = [row for row in shown.splitlines() if "closed-k5" in row]
+    _, fit, _, evaluation, _, memory, _ = row.split()
+    assert int(evaluation) > 0
+    if kind == "products":
+        assert "gram=products" in shown.replace("\n", "")
+        assert (memory, fit) == costs.groups()[2:]
+    else:
+        assert line.startswith("gram=dense: ")
+        assert memory == costs.group(1)
+
+
+def test_a_dry_run_of_what_needs_a_dense_gram_speaks_of_no_products(job, caplog):
+    with caplog.at_level(logging.INFO, "edlae_sweeps"):
+        job("rank=5", "method=admm", "dry_run=true")
+    assert "products" not in caplog.text
