@@ -8,8 +8,8 @@ from scipy.sparse import csr_array, random_array
 
 from edlae_sweeps.datasets import HeldOut
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.evaluation import METRICS, Popularity, blocks, evaluate, evaluate_nested, ranking
-from edlae_sweeps.models import LowRank
+from edlae_sweeps.evaluation import METRICS, Popularity, evaluate, evaluate_nested
+from edlae_sweeps.models import LowRank, best
 from edlae_sweeps.resources import Resources
 
 ONE = Resources(threads=1, memory=2**33)
@@ -42,9 +42,8 @@ def test_blocks_of_items_change_no_metric(seed, items, width, levels):
     expected = [values(evaluate(scorer, held_out, resources=ONE)) for scorer in (model, popularity)]
     nested = evaluate_nested(model, [1, 3, 4], held_out, resources=ONE)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "WIDE", 2)
-        patch.setattr(ranking, "WIDE", 2)
-        patch.setattr(blocks, "BLOCK", width)
+        for name, value in (("WIDE", 2), ("BLOCK", width), ("FEW", 0)):
+            patch.setattr(best, name, value)
         for scorer, metrics in zip((model, popularity), expected, strict=True):
             np.testing.assert_array_equal(values(evaluate(scorer, held_out, resources=ONE)), metrics)
         for rank, per_user in evaluate_nested(model, [1, 3, 4], held_out, resources=ONE).items():
@@ -70,7 +69,7 @@ def test_memory_is_bounded_for_many_items():
 
 @pytest.mark.parametrize("factor", ["U", "V"])
 def test_a_model_that_is_not_finite_is_refused(monkeypatch, factor):
-    monkeypatch.setattr(ranking, "WIDE", 2)
+    monkeypatch.setattr(best, "WIDE", 2)
     model, held_out = problem(0, 5, 30, 2, 3)
     getattr(model, factor)[:] = np.nan
     with pytest.raises(SolverError, match="not finite"):

@@ -24,6 +24,9 @@ class Fixed:
     def scores(self, fold_in: csr_array) -> np.ndarray:
         return np.array(self.table[fold_in.indices[fold_in.indptr[:-1]]])
 
+    def halves(self) -> None:
+        return None
+
 
 def held_out_problem(seed: int, users: int, items: int, levels: int) -> tuple[np.ndarray, HeldOut]:
     """Scores with many ties; the fold-in of user u starts with item u, and some users have no targets."""
@@ -126,16 +129,16 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
 
 def test_no_batch_starts_after_one_that_fails(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ranking, "_BATCH_BYTES", 8 * 300)
-    _, held_out = held_out_problem(0, 200, 300, 10)
+    table, held_out = held_out_problem(0, 200, 300, 10)
     seen = []
 
-    class Stopped:
+    class Stopped(Fixed):
         def scores(self, fold_in: csr_array) -> np.ndarray:
             seen.append(fold_in.shape[0])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(Stopped(), held_out)
+        evaluate(Stopped(table), held_out)
     assert len(seen) < 50
     assert blas_threads() >= 1
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +11,14 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.datasets import Advance, HeldOut
-from edlae_sweeps.errors import SolverError
-from edlae_sweeps.evaluation.blocks import WIDE, best_by_rank, block_width
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
-from edlae_sweeps.linalg import top_items
 from edlae_sweeps.models import Model
+from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items
 from edlae_sweeps.resources import Resources
 
 # Bytes of the scores in memory. Copies for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
 _Result = TypeVar("_Result")
-
-
-class Scorer(Protocol):
-    """Anything that scores items for users by their fold-in interactions."""
-
-    def scores(self, fold_in: csr_array) -> NDArray[Any]:
-        """(users, n) scores, a new array."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,10 @@ class Popularity:
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores, the same in every row."""
         return np.tile(self.counts, (fold_in.shape[0], 1))
+
+    def halves(self) -> tuple[Encode, NDArray[Any]]:
+        """A hidden unit that is always 1, and its weights, the counts."""
+        return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.counts[:, None]
 
 
 @dataclass(frozen=True)
@@ -72,19 +66,12 @@ def evaluate(
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
     called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing.
     """
-    threads, n = (resources or Resources.here()).threads, held_out.targets.shape[1]
-    # At up to WIDE items, one block of all of them is as good.
-    halves = _halves(model) if n > WIDE else None
-    width = n if halves is None else block_width(n)
+    threads = (resources or Resources.here()).threads
 
     def work(fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
-        if halves is None:
-            return _metrics_of(_best(model, fold_in), targets)
-        encode, V = halves
-        (top,) = best_by_rank(encode(fold_in), V, [V.shape[1]], fold_in, DEPTH, width)
-        return _metrics_of(top, targets)
+        return _metrics_of(best_items(model, fold_in, DEPTH).items, targets)
 
-    parts = _by_batch(held_out, threads, work, advance, width)
+    parts = _by_batch(held_out, threads, work, advance, batch_width(model, held_out.targets.shape[1]))
     return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
 
 
@@ -107,10 +94,10 @@ def evaluate_nested(
     U, V = factors
 
     def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
-        tops = best_by_rank(fold_in @ U, V, ranks, fold_in, DEPTH, width)
-        return [_metrics_of(top, targets) for top in tops]
+        best = best_by_rank(fold_in @ U, V, ranks, fold_in, DEPTH)
+        return [_metrics_of(each.items, targets) for each in best]
 
-    width = block_width(len(V))
+    width = batch_width(model, len(V))
     users, threads = _counted(held_out) + held_out.first_user, (resources or Resources.here()).threads
     by_rank = zip(*_by_batch(held_out, threads, work, advance, width), strict=True)
     return {rank: PerUser(users, *np.concatenate(parts, axis=1)) for rank, parts in zip(ranks, by_rank, strict=True)}
@@ -152,31 +139,6 @@ def _by_batch(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return parts
-
-
-def _halves(model: Scorer) -> tuple[Callable[[csr_array], NDArray[Any]], NDArray[Any]] | None:
-    """fold-in → hidden units (users, k), and V (n, k), of a model whose scores are their product; None for others.
-
-    Raises SolverError if V is not finite.
-    """
-    if isinstance(model, Popularity):
-        return lambda fold_in: np.ones((fold_in.shape[0], 1)), model.counts[:, None]
-    factors = model.factors() if isinstance(model, Model) else None
-    if factors is None:
-        return None
-    U, V = factors
-    if not np.isfinite(V.sum(dtype=np.float64)):
-        raise SolverError("the model gives scores that are not finite")
-    return lambda fold_in: fold_in @ U, V
-
-
-def _best(model: Scorer, fold_in: csr_array) -> NDArray[np.int64]:
-    """The best items of a batch from all scores at once."""
-    scores = model.scores(fold_in)
-    if not np.isfinite(scores.sum(dtype=np.float64)):
-        raise SolverError("the model gives scores that are not finite")
-    scores[fold_in.nonzero()] = -np.inf
-    return top_items(scores, DEPTH)
 
 
 def _metrics_of(top: NDArray[np.int64], targets: csr_array) -> NDArray[np.float64]:

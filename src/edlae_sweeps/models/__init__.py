@@ -5,6 +5,7 @@ from edlae_sweeps.models.files import load_model, model_place
 from edlae_sweeps.models.folder import read_array, write_array
 from edlae_sweeps.models.full_rank import FullRank
 from edlae_sweeps.models.low_rank import LowRank
+from edlae_sweeps.models.names import NameIndex
 from edlae_sweeps.models.network import Activation, Encoder, Layer, Network
 from edlae_sweeps.models.objective import TrainingFit
 from edlae_sweeps.models.records import Ended, Epochs, Record, Solved, SolvedByProducts, Trials
@@ -18,6 +19,7 @@ __all__ = [
     "Layer",
     "LowRank",
     "Model",
+    "NameIndex",
     "Network",
     "Recommendation",
     "Record",

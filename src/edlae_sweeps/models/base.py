@@ -15,8 +15,9 @@ from scipy.sparse import csr_array
 from edlae_sweeps.datasets import Gram, write_arrays
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.linalg import top_items
-from edlae_sweeps.models.best import best_columns
+from edlae_sweeps.models.best import Encode, best_columns
 from edlae_sweeps.models.folder import write_folder
+from edlae_sweeps.models.names import NameIndex
 from edlae_sweeps.models.records import Record
 
 _log = logging.getLogger(__name__)
@@ -68,6 +69,10 @@ class Model(ABC):
         The scores of an item are a vector over the n baskets of a single item: a column of W if scores are X W.
         """
 
+    def halves(self) -> tuple[Encode, NDArray[Any]] | None:
+        """An encoder to hidden units (users, k) and V (n, k), where scores are their product; None for other models."""
+        return None
+
     def factors(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """U and V (n, k) of a model with scores X U Vᵀ; None for other models."""
         return None
@@ -109,7 +114,7 @@ class Model(ABC):
         """
         if k < 1:
             raise ValueError(f"k={k}: choose 1 or more")
-        return best_columns(self, rows, min(k, self.n_items), exclude_known)
+        return best_columns(self, self.dtype, rows, min(k, self.n_items), exclude_known)
 
     def recommend(self, basket: Iterable[Any], k: int = 10, exclude_known: bool = True) -> list[Recommendation]:
         """The k items with the largest scores for a user who has the items of `basket`, best first.
@@ -152,8 +157,8 @@ class Model(ABC):
         """
         if k < 1:
             raise ValueError(f"k={k}: choose 1 or more")
-        column = self._index.get(item)
-        if column is None:
+        column = int(self._index.find([item])[0])
+        if column < 0:
             raise DataError(f"similar: the model has none of the items {item}")
         products, squares = self.overlaps(column)
         # Rounding can make the squared norm of a vanishing column negative.
@@ -166,9 +171,10 @@ class Model(ABC):
 
     def _named(self, columns: NDArray[np.int64], scores: NDArray[Any]) -> list[Recommendation]:
         """Columns with their scores; column −1 is no item."""
-        names = np.arange(self.n_items) if self.item_names is None else self.item_names
-        pairs = zip(columns.tolist(), scores.tolist(), strict=True)
-        return [Recommendation(names[column].item(), score) for column, score in pairs if column >= 0]
+        known = columns >= 0
+        columns = columns[known]
+        names = columns if self.item_names is None else self.item_names[columns]
+        return [Recommendation(*pair) for pair in zip(names.tolist(), scores[known].tolist(), strict=True)]
 
     def save(self, path: str | Path) -> Path:
         """Write the model to `path`, whole or not at all and without pickle; return the path. `load_model` reads it.
@@ -192,15 +198,15 @@ class Model(ABC):
         """The distinct columns of the known items of a basket, ascending, and its unknown items."""
         if isinstance(basket, str):
             raise DataError(f"basket={basket!r}: pass a list of items, such as [{basket!r}]")
-        columns = {item: self._index.get(item) for item in basket}
-        unknown = [item for item, column in columns.items() if column is None]
-        return np.array(sorted(c for c in columns.values() if c is not None), dtype=np.int64), unknown
+        items = list(dict.fromkeys(basket))
+        columns = self._index.find(items)
+        unknown = [item for item, column in zip(items, columns.tolist(), strict=True) if column < 0]
+        return np.sort(columns[columns >= 0]), unknown
 
     @cached_property
-    def _index(self) -> Mapping[Any, int]:
-        """Item → column."""
-        names = range(self.n_items) if self.item_names is None else self.item_names.tolist()
-        return {name: column for column, name in enumerate(names)}
+    def _index(self) -> NameIndex:
+        """Finds the columns of items."""
+        return NameIndex(np.arange(self.n_items) if self.item_names is None else self.item_names)
 
     def __repr__(self) -> str:
         parts = [f"{self.n_items:,} items", *self._shape(), str(self.dtype)]

@@ -1,4 +1,4 @@
-"""The best items of many users, in bounded memory."""
+"""The best items of many users, in bounded memory: users in batches, and items in blocks where scores are a product."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,63 +13,149 @@ from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import top_items
 from edlae_sweeps.resources import Resources
 
+# Up to WIDE items are one block; more are cut into blocks of BLOCK. Wide blocks read V less often for the same memory.
+# Few users get blocks of FEW scores: a product with a narrow matrix reads a short block of V slowly.
+WIDE, BLOCK, FEW = 65_536, 32_768, 1_048_576
 # Bytes of the scores in memory. The selection takes about as much again.
 _BATCH_BYTES = 64 * 1024**2
 # Bytes of scores that are faster made at once than by threads.
 _SMALL_BYTES = 4 * 1024**2
 
+# Fold-in interactions (users, n) → hidden units (users, k).
+Encode = Callable[[csr_array], NDArray[Any]]
+
 
 class Scorer(Protocol):
     """Anything that scores all items for users by their fold-in interactions."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The floating-point type of the scores."""
-        ...
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores, a new array."""
         ...
 
+    def halves(self) -> tuple[Encode, NDArray[Any]] | None:
+        """An encoder to (users, k) and a decoder V (n, k) whose product is the scores; None if there are none."""
+        ...
+
+
+class Best:
+    """The best items of the blocks so far (users, ≤ depth), best first, and their scores."""
+
+    def __init__(self, depth: int) -> None:
+        self.items = np.empty((0, 0), dtype=np.int64)
+        self.scores: NDArray[Any] = np.empty((0, 0))
+        self._depth = depth
+
+    def add(self, scores: NDArray[Any], first: int = 0) -> None:
+        """Merge the scores (users, width) of the items from `first` on, which follow those of all blocks before."""
+        if not first:
+            self._take(scores, None)
+            return
+        columns = np.arange(scores.shape[1])
+        if self.items.shape[1] == self._depth:
+            # Only a score above the lowest that is kept enters; in a tie the earlier item stays.
+            columns = np.flatnonzero((scores > self.scores[:, -1:]).any(axis=0))
+        added = np.broadcast_to(columns + first, (len(scores), len(columns)))
+        self._take(np.hstack([self.scores, scores[:, columns]]), np.hstack([self.items, added]))
+
+    def _take(self, scores: NDArray[Any], items: NDArray[np.int64] | None) -> None:
+        """Keep the best of these scores; `items` (users, candidates) are the items, by default the columns."""
+        top = top_items(scores, self._depth)
+        self.items = top if items is None else np.take_along_axis(items, top, axis=1)
+        self.scores = np.take_along_axis(scores, top, axis=1)
+
+
+def batch_width(model: Scorer, n: int) -> int:
+    """How many of n items are scored at once for a batch of many users: all, or a block if scores are a product."""
+    return n if n <= WIDE or model.halves() is None else BLOCK
+
+
+def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: bool = True) -> Best:
+    """The `depth` best items of each user of a batch, by all scores at once or block by block.
+
+    Items of `fold_in` come last, with score −∞, if `exclude_known`; ties go to the lower item index. Raises SolverError
+    if scores are not finite.
+    """
+    known = fold_in if exclude_known else None
+    halves = model.halves()
+    if halves is not None:
+        encode, V = halves
+        return best_by_rank(encode(fold_in), V, [V.shape[1]], known, depth)[0]
+    scores = _finite(model.scores(fold_in))
+    if known is not None:
+        scores[known.nonzero()] = -np.inf
+    best = Best(depth)
+    best.add(scores)
+    return best
+
+
+def best_by_rank(
+    hidden: NDArray[Any], V: NDArray[Any], ranks: Sequence[int], known: csr_array | None, depth: int
+) -> list[Best]:
+    """For each rank k, the `depth` best items of each user by hidden[:, :k] V[:, :k]ᵀ.
+
+    hidden (users, K), V (n, K); `ranks` ascend to K. Items of `known` come last, with score −∞; ties go to the lower
+    item index. The scores of a rank are those of the rank before plus a product of the columns between. Raises
+    SolverError if scores are not finite.
+    """
+    rows, columns = (np.empty(0, np.int64),) * 2 if known is None else known.nonzero()
+    best = [Best(depth) for _ in ranks]
+    width = len(V) if len(V) <= WIDE else max(BLOCK, FEW // max(1, len(hidden)))
+    for first in range(0, len(V), width):
+        block = V[first : first + width]
+        here = (columns >= first) & (columns < first + len(block))
+        scores: NDArray[Any] | None = None
+        for done, rank, kept in zip([0, *ranks], ranks, best, strict=False):
+            product = _finite(hidden[:, done:rank] @ block[:, done:rank].T)
+            if scores is None:
+                scores = product
+                # They stay at −∞, whatever is added.
+                scores[rows[here], columns[here] - first] = -np.inf
+            else:
+                scores += product
+            kept.add(scores, first)
+    return best
+
 
 def best_columns(
-    model: Scorer, rows: csr_array, depth: int, exclude_known: bool
+    model: Scorer, dtype: np.dtype[Any], rows: csr_array, depth: int, exclude_known: bool
 ) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """The `depth` ≤ n best columns of each row of (m, n), best first, and their scores: two arrays (m, depth).
+    """The `depth` ≤ n best columns of each row of (m, n), best first, and their scores in `dtype`: two (m, depth).
 
     A column that is left out, because the row has it, is −1 and has score −∞. Raises SolverError if scores are not
     finite.
     """
     users, n = rows.shape
-    columns, best = np.empty((users, depth), np.int64), np.empty((users, depth), model.dtype)
+    columns, scores = np.empty((users, depth), np.int64), np.empty((users, depth), dtype)
 
-    def work(block: slice) -> None:
-        scores = model.scores(rows[block])
-        if not np.isfinite(scores.sum(dtype=np.float64)):
-            raise SolverError("the model gives scores that are not finite")
-        if exclude_known:
-            scores[rows[block].nonzero()] = -np.inf
-        columns[block] = top_items(scores, depth)
-        best[block] = np.take_along_axis(scores, columns[block], axis=1)
+    def work(batch: slice) -> None:
+        best = best_items(model, rows[batch], depth, exclude_known)
+        columns[batch], scores[batch] = best.items, best.scores
 
-    bytes_of_user = n * model.dtype.itemsize
-    if users * bytes_of_user <= _SMALL_BYTES:
+    if users * batch_width(model, n) * dtype.itemsize <= _SMALL_BYTES:
         work(slice(0, users))
     else:
         threads = Resources.here().threads
-        size = max(1, _BATCH_BYTES // (threads * bytes_of_user))
+        most = _BATCH_BYTES // (threads * batch_width(model, n) * dtype.itemsize)
+        size = max(1, min(most, -(-users // threads)))
         _in_threads(work, [slice(start, start + size) for start in range(0, users, size)], threads)
-    columns[np.isneginf(best)] = -1
-    return columns, best
+    columns[np.isneginf(scores)] = -1
+    return columns, scores
 
 
-def _in_threads(work: Callable[[slice], None], blocks: Sequence[slice], threads: int) -> None:
-    """Call `work` for each block, `threads` at once with one BLAS thread each: the selection uses no more."""
+def _finite(scores: NDArray[Any]) -> NDArray[Any]:
+    """The scores. Raises SolverError if one is not finite."""
+    if not np.isfinite(scores.sum(dtype=np.float64)):
+        raise SolverError("the model gives scores that are not finite")
+    return scores
+
+
+def _in_threads(work: Callable[[slice], None], batches: Sequence[slice], threads: int) -> None:
+    """Call `work` for each batch, `threads` at once with one BLAS thread each: the selection uses no more."""
     with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
         try:
-            for _ in pool.map(work, blocks):
+            for _ in pool.map(work, batches):
                 pass
         except BaseException:
-            # Ctrl-C, or scores that are not finite: finish the running blocks and start no others.
+            # Ctrl-C, or scores that are not finite: finish the running batches and start no others.
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -13,6 +13,7 @@ from typing_extensions import override
 from edlae_sweeps.datasets import Gram
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.models.base import Model
+from edlae_sweeps.models.best import Encode
 from edlae_sweeps.models.objective import row_sums
 
 # Klambauer et al. (2017), "Self-Normalizing Neural Networks".
@@ -80,6 +81,9 @@ class Network(Model):
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         scores: NDArray[Any] = self.encoder(fold_in) @ self.V.T
         return scores
+
+    def halves(self) -> tuple[Encode, NDArray[Any]]:
+        return self.encoder, self.V
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """W1, b1, W2, b2, …, V, `activation` and `last_linear`."""

@@ -1,6 +1,5 @@
 """What the data have of each user, kept beside a model so that it recommends by the user's name."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from edlae_sweeps.datasets import Prepared
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.models import read_array, write_array
+from edlae_sweeps.models import NameIndex, read_array, write_array
 
 # Field → file in the folder of the model.
 _FILES = {"names": "user_names.npy", "indptr": "history_indptr.npy", "indices": "history_indices.npy"}
@@ -44,8 +43,8 @@ class UserHistory:
 
     def columns(self, user: Any) -> NDArray[Any] | None:
         """The columns of the items of a user, ascending; None for an unknown user."""
-        row = self._index.get(user)
-        return None if row is None else self.indices[self.indptr[row] : self.indptr[row + 1]]
+        row = int(self._index.find([user])[0])
+        return None if row < 0 else self.indices[self.indptr[row] : self.indptr[row + 1]]
 
     def save(self, folder: Path) -> None:
         """Write three .npy files to the folder of a model. Raises OSError if that fails."""
@@ -66,8 +65,8 @@ class UserHistory:
         return history
 
     @cached_property
-    def _index(self) -> Mapping[Any, int]:
-        return {name: row for row, name in enumerate(self.names.tolist())}
+    def _index(self) -> NameIndex:
+        return NameIndex(self.names)
 
     def __repr__(self) -> str:
         return f"UserHistory({len(self.names):,} users, {len(self.indices):,} items)"
