@@ -20,6 +20,8 @@ from edlae_sweeps.options import Options
 IntArray = NDArray[np.integer[Any]]
 # advance(done, total): called as a long step progresses.
 Advance = Callable[[int, int], None]
+# Rows of a matrix that are hashed at once.
+_ROWS_TO_HASH = 2**14
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,18 @@ class Prepared:
 
 
 def part_digest(matrix: csr_array, first_user: int) -> str:
-    """SHA-256 of the (user, item) pairs of one part, sorted by user then item, as little-endian int32."""
-    rows, columns = matrix.nonzero()
-    pairs = np.column_stack([rows + first_user, columns]).astype("<i4")
-    return hashlib.sha256(pairs.tobytes()).hexdigest()
+    """SHA-256 of the (user, item) pairs of one part, sorted by user then item, as little-endian int32.
+
+    `matrix` is canonical and without stored zeros.
+    """
+    digest = hashlib.sha256()
+    for start in range(0, matrix.shape[0], _ROWS_TO_HASH):
+        ends = matrix.indptr[start : start + _ROWS_TO_HASH + 1]
+        pairs = np.empty((ends[-1] - ends[0], 2), dtype="<i4")
+        pairs[:, 0] = np.repeat(np.arange(first_user + start, first_user + start + len(ends) - 1), np.diff(ends))
+        pairs[:, 1] = matrix.indices[ends[0] : ends[-1]]
+        digest.update(pairs.tobytes())
+    return digest.hexdigest()
 
 
 def is_plain(name: str) -> bool:

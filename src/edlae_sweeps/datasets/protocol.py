@@ -4,6 +4,7 @@ The published code draws from NumPy's legacy global stream. A RandomState with t
 """
 
 import hashlib
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +15,62 @@ from edlae_sweeps.errors import DataError
 
 # A held-out user with fewer items keeps them all as fold-in and draws no random numbers.
 _MIN_ITEMS_TO_HOLD_OUT = 5
+# Events that are sorted or counted at once: whole-length arrays of positions would take 8 bytes an event each.
+_BLOCK = 2**22
+
+
+def unique(events: Interactions) -> Interactions:
+    """`events` without repeated pairs of user and item: the first of each is kept, in its place."""
+    first = np.zeros(len(events.users), dtype=bool)
+    ends = np.cumsum(_counts(events.users, len(events.user_names)))
+    # Users in groups of about _BLOCK events.
+    cuts = np.searchsorted(ends, np.arange(_BLOCK, len(first), _BLOCK))
+    edges = np.unique([0, *cuts.tolist(), len(events.user_names)]).tolist()
+    for low, high in itertools.pairwise(edges):
+        rows = np.flatnonzero((events.users >= low) & (events.users < high))
+        pairs = events.users[rows].astype(np.int64) * len(events.item_names) + events.items[rows]
+        first[rows[np.unique(pairs, return_index=True)[1]]] = True
+    return Interactions(events.users[first], events.items[first], events.user_names, events.item_names)
 
 
 def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
     """Filter `events`, split the users into training, validation and test, and hold out items of the latter two.
 
-    Raises DataError if the thresholds or the number of held-out users leave no training users or no targets.
+    Takes about 20 bytes for each event beside `events`. Raises DataError if the thresholds or the number of held-out
+    users leave no training users or no targets.
     """
+    user_names, item_names = events.user_names, events.item_names
     users, items = _filter(events, settings)
-    kept_users = np.unique(users)
+    kept_users = np.flatnonzero(_counts(users, len(user_names)))
     _check_users(len(kept_users), events, settings)
+    # Frees the events if the caller does not hold them.
+    del events
     held = settings.heldout_users
     first_validation, first_test = len(kept_users) - 2 * held, len(kept_users) - held
     permuted = kept_users[np.random.RandomState(settings.split_seed).permutation(len(kept_users))]
-    index_of_user = np.full(len(events.user_names), -1, dtype=np.int32)
+    index_of_user = np.full(len(user_names), -1, dtype=np.int32)
     index_of_user[permuted] = np.arange(len(permuted), dtype=np.int32)
     index = index_of_user[users]
 
     training = index < first_validation
-    index_of_item, item_codes = _first_appearance(items[training], len(events.item_names))
-    columns = index_of_item[items]
+    index_of_item, item_codes = _first_appearance(items[training], len(item_names))
     n = len(item_codes)
+    filtered_items = int(np.count_nonzero(_counts(items, len(item_names))))
+    columns = index_of_item[items]
+    del items
+    validation = _held_out(users, index, columns, first_validation, n, settings)
+    test = _held_out(users, index, columns, first_test, n, settings)
+    n_events = len(users)
+    del users
+    index, columns = index[training], columns[training]
     prepared = Prepared(
-        train=_matrix(index[training], columns[training], first_validation, n),
-        validation=_held_out(users, index, columns, first_validation, n, settings),
-        test=_held_out(users, index, columns, first_test, n, settings),
-        user_names=events.user_names[permuted],
-        item_names=events.item_names[item_codes],
-        events=len(users),
-        filtered_items=len(np.unique(items)),
+        train=_matrix(index, columns, first_validation, n),
+        validation=validation,
+        test=test,
+        user_names=user_names[permuted],
+        item_names=item_names[item_codes],
+        events=n_events,
+        filtered_items=filtered_items,
         digest="",
     )
     return with_digest(prepared)
@@ -74,18 +102,29 @@ def _check_users(n_users: int, events: Interactions, settings: DatasetSettings) 
 
 def _filter(events: Interactions, settings: DatasetSettings) -> tuple[IntArray, IntArray]:
     """Users and items of the events that remain: first drop rare items, then users with few items, in one pass each."""
-    per_item = np.bincount(events.items, minlength=len(events.item_names))
-    keep = per_item[events.items] >= settings.min_item_events
-    users, items = events.users[keep], events.items[keep]
-    per_user = np.bincount(users, minlength=len(events.user_names))
-    keep = per_user[users] >= settings.min_user_events
-    return users[keep], items[keep]
+    keep = (_counts(events.items, len(events.item_names)) >= settings.min_item_events)[events.items]
+    keep &= (_counts(events.users[keep], len(events.user_names)) >= settings.min_user_events)[events.users]
+    return events.users[keep], events.items[keep]
+
+
+def _counts(codes: IntArray, n_codes: int) -> IntArray:
+    """How often each code occurs."""
+    counts = np.zeros(n_codes, dtype=np.int64)
+    # bincount makes a copy in int64.
+    for start in range(0, len(codes), _BLOCK):
+        counts += np.bincount(codes[start : start + _BLOCK], minlength=n_codes)
+    return counts
 
 
 def _first_appearance(items: IntArray, n_codes: int) -> tuple[IntArray, IntArray]:
     """Each item code's position in order of first appearance (−1: absent), and the codes in that order."""
-    codes, first = np.unique(items, return_index=True)
-    ordered = codes[np.argsort(first)]
+    first = np.full(n_codes, -1, dtype=np.int64)
+    # Backwards: of equal indices the last is assigned, the first event.
+    for end in range(len(items), 0, -_BLOCK):
+        start = max(0, end - _BLOCK)
+        first[items[start:end][::-1]] = np.arange(start, end)[::-1]
+    codes = np.flatnonzero(first >= 0)
+    ordered = codes[np.argsort(first[codes])]
     index = np.full(n_codes, -1, dtype=np.int32)
     index[ordered] = np.arange(len(ordered), dtype=np.int32)
     return index, ordered
@@ -131,7 +170,9 @@ def _draw_targets(users: IntArray, settings: DatasetSettings) -> NDArray[np.bool
 
 def _matrix(rows: IntArray, columns: IntArray, n_rows: int, n_columns: int) -> csr_array:
     """A binary sparse matrix with sorted indices."""
-    ones = np.ones(len(rows), dtype=np.float32)
+    # Bytes while it is converted, floats afterwards.
+    ones = np.ones(len(rows), dtype=np.int8)
     matrix = csr_array((ones, (rows, columns)), shape=(n_rows, n_columns))
     matrix.sort_indices()
+    matrix.data = np.ones(matrix.nnz, dtype=np.float32)
     return matrix

@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions
+from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_parquet, read_text
 from edlae_sweeps.errors import ConfigError, DataError
 
@@ -80,10 +81,3 @@ class InteractionsFile(DatasetSettings):
     def _format(self) -> str:
         name = Path(self.path).name.lower()
         return Path(name.removesuffix(".gz")).suffix if not name.endswith(".parquet.gz") else ".parquet.gz"
-
-
-def unique(events: Interactions) -> Interactions:
-    """`events` without repeated pairs of user and item: the first of each is kept, in its place."""
-    pairs = events.users.astype(np.int64) * max(1, len(events.item_names)) + events.items
-    first = np.sort(np.unique(pairs, return_index=True)[1])
-    return Interactions(events.users[first], events.items[first], events.user_names, events.item_names)

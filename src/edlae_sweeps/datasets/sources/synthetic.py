@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions
+from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.errors import ConfigError
 
 # Standard deviations of the logarithms of user activity, and of an item's weight across topics.
@@ -75,9 +76,7 @@ class Synthetic(DatasetSettings):
         users = np.repeat(np.arange(self.n_users, dtype=np.int32), draws)
         items = self._draw_items(random, users, advance)
         # Keep each user's first draw of an item, in the order of the draws.
-        pairs = users.astype(np.int64) * self.n_items + items
-        first = np.sort(np.unique(pairs, return_index=True)[1])
-        return Interactions(users[first], items[first], np.arange(self.n_users), np.arange(self.n_items))
+        return unique(Interactions(users, items, np.arange(self.n_users), np.arange(self.n_items)))
 
     def _draw_items(self, random: np.random.Generator, users: IntArray, advance: Advance | None) -> IntArray:
         """An item for each event: drawn from one of the user's topics by the popularity of items in it."""
