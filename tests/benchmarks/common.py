@@ -119,14 +119,21 @@ def _shown(value: object) -> str:
 
 
 @contextmanager
-def watched() -> Iterator[list[float]]:
-    """Append the peak resident size of this process within the block, in bytes, sampled every 50 ms."""
+def watched(mapped: bool = True) -> Iterator[list[float]]:
+    """Append the peak resident size of this process within the block, in bytes, sampled every 50 ms.
+
+    Pages of mapped files do not count unless `mapped`: the system takes them back when it needs memory (Linux only).
+    """
     process, stop, peak = psutil.Process(), threading.Event(), [0.0]
     result: list[float] = []
 
+    def size() -> float:
+        memory = process.memory_info()
+        return float(memory.rss if mapped else memory.rss - memory.shared)
+
     def sample() -> None:
         while not stop.wait(0.05):
-            peak[0] = max(peak[0], process.memory_info().rss)
+            peak[0] = max(peak[0], size())
 
     thread = threading.Thread(target=sample)
     thread.start()
@@ -135,7 +142,7 @@ def watched() -> Iterator[list[float]]:
     finally:
         stop.set()
         thread.join()
-        result.append(max(peak[0], process.memory_info().rss))
+        result.append(max(peak[0], size()))
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
