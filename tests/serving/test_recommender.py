@@ -44,6 +44,14 @@ def test_the_answer_is_the_models():
     assert serving.similar(ODD[1], k=3) == serving.model.similar(ODD[1], k=3)
 
 
+@pytest.mark.parametrize("container", [list, tuple, set, np.array, iter])
+def test_a_basket_is_any_collection(container):
+    serving = recommender()
+    rows = [Basket(container(ODD[:2])), Basket(container(ODD[4:5])), Basket(user="u,1"), Basket(container([]))]
+    lists = [Basket(ODD[:2]), Basket(ODD[4:5]), Basket(user="u,1"), Basket([])]
+    assert serving.recommend_table(rows, 3, explain=True) == serving.recommend_table(lists, 3, explain=True)
+
+
 def test_items_that_the_basket_has_are_left_out():
     assert [r.item for r in recommender().recommend(ODD[1:], k=5)] == [ODD[0]]
     assert len(recommender().recommend(ODD[1:], k=50, exclude_known=False)) == N

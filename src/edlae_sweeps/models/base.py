@@ -157,7 +157,7 @@ class Model(ABC):
         """
         if k < 1:
             raise ValueError(f"k={k}: choose 1 or more")
-        column = int(self._index.find([item])[0])
+        column = int(self.find([item])[0])
         if column < 0:
             raise DataError(f"similar: the model has none of the items {item}")
         products, squares = self.overlaps(column)
@@ -199,9 +199,13 @@ class Model(ABC):
         if isinstance(basket, str):
             raise DataError(f"basket={basket!r}: pass a list of items, such as [{basket!r}]")
         items = list(dict.fromkeys(basket))
-        columns = self._index.find(items)
+        columns = self.find(items)
         unknown = [item for item, column in zip(items, columns.tolist(), strict=True) if column < 0]
         return np.sort(columns[columns >= 0]), unknown
+
+    def find(self, items: Sequence[Any]) -> NDArray[np.int64]:
+        """The column of each item, −1 for an unknown one."""
+        return self._index.find(items)
 
     @cached_property
     def _index(self) -> NameIndex:

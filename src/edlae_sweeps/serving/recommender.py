@@ -90,7 +90,7 @@ class Recommender:
         Memory beside the table is bounded. Raises as `recommend`; the message names the row.
         """
         _check_k(k)
-        baskets = [self._known(number, basket) for number, basket in enumerate(rows)]
+        baskets = self._known(rows)
         columns, scores = self._best([known for known, _ in baskets], k, exclude_known)
         row, place = np.nonzero(columns >= 0)
         items = columns[row, place]
@@ -106,15 +106,23 @@ class Recommender:
         table["note"] = [baskets[number][1] for number in table["row"]]
         return table
 
-    def _known(self, number: int, basket: Basket) -> tuple[NDArray[np.int64], str]:
-        """The columns of a basket, ascending, and a note about what it lacks."""
-        if basket.items is None and basket.user is None:
-            raise ConfigError(f"row {number}: give items, a user, or both")
-        notes, columns = [], np.empty(0, np.int64)
-        if basket.items is not None:
-            columns, unknown = self.model.columns(as_names(basket.items, self.model.item_names))
-            if unknown:
-                notes.append(f"unknown items, ignored: {listed(unknown)}")
+    def _known(self, rows: Sequence[Basket]) -> list[tuple[NDArray[np.int64], str]]:
+        """The columns of each basket, ascending, and a note about what it lacks."""
+        for number, basket in enumerate(rows):
+            if basket.items is None and basket.user is None:
+                raise ConfigError(f"row {number}: give items, a user, or both")
+        known = self.model.item_names
+        baskets = [as_names(() if basket.items is None else basket.items, known) for basket in rows]
+        # All names of the table at once: a search of its own for each basket takes longer than the rest.
+        columns = iter(self.model.find([name for names in baskets for name in names]).tolist())
+        found = [list(zip(names, columns, strict=False)) for names in baskets]
+        return [self._row(number, *row) for number, row in enumerate(zip(rows, found, strict=True))]
+
+    def _row(self, number: int, basket: Basket, found: list[tuple[Any, int]]) -> tuple[NDArray[np.int64], str]:
+        """The columns of one basket, given the column of each name, and the note."""
+        notes, columns = [], np.array(sorted({column for _, column in found if column >= 0}), np.int64)
+        if unknown := list(dict.fromkeys(name for name, column in found if column < 0)):
+            notes.append(f"unknown items, ignored: {listed(unknown)}")
         if basket.user is not None:
             if self.users is None:
                 raise DataError(f"user={basket.user}: the model was kept without the users of its data; give items")
