@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from examples import KINDS, NAMES, N, examples
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.models import FullRank, Model, folder, load_model
+from edlae_sweeps.models import FullRank, LowRank, Model, folder, load_model
 
 FOLD_IN = csr_array((np.random.default_rng(1).random((6, N)) < 0.4).astype(np.float32))
 # A full-rank model of n items answers one basket; prints the file's size and how much the resident memory grew.
@@ -170,6 +171,22 @@ def test_a_large_model_answers_without_being_read(tmp_path):
     size, grown = answer(5_000, tmp_path, examples()["full rank"])
     assert size == 100_000_000
     assert grown < size / 10
+
+
+def test_factors_are_saved_loaded_and_used_without_a_copy(tmp_path):
+    n, random = 200_000, np.random.default_rng(0)
+    U, V = random.standard_normal((2, n, 40), dtype=np.float32)
+    names = np.char.mod("item%07d", random.permutation(n))
+    model = LowRank(U, V, item_names=names, item_counts=np.arange(n, 0.0, -1))
+    basket = names[[5, 77, 1234]].tolist()
+    expected = model.recommend(basket), model.similar(basket[0]), model.popular()
+    tracemalloc.start()
+    loaded = load_model(model.save(tmp_path / "model"))
+    assert (loaded.recommend(basket), loaded.similar(basket[0]), loaded.popular()) == expected
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # U takes 32 MB, and so does V.
+    assert peak < 24e6
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The MLflow model folder: no code, no pickle, a signature, and the same recommendations."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -14,7 +15,7 @@ from mlflow.models import get_model_info
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.models import LowRank, load_model
 from edlae_sweeps.serving import Basket, Recommender, UserHistory, save_mlflow_model
-from edlae_sweeps.serving.flavor import PyfuncRecommender
+from edlae_sweeps.serving.flavor import PyfuncRecommender, load_recommender
 
 ODD = ["plain", "it's", 'say "hi"', "a,b;c", "naïve Ωmega 日本", "<b>bold</b> & more", " space ", "new\nline", "=1+1"]
 N = len(ODD)
@@ -116,6 +117,23 @@ def test_a_model_without_names_or_users_goes_by_index(tmp_path):
     loaded = mlflow.pyfunc.load_model(str(save_mlflow_model(tmp_path / "model", Recommender(model))))
     assert loaded.predict(pd.DataFrame({"items": [[0]]}))["item"].tolist() == [2, 1]
     assert [column.name for column in loaded.metadata.signature.inputs] == ["items"]
+
+
+def test_many_items_and_users_are_kept_and_served_without_a_copy(tmp_path):
+    n, random = 150_000, np.random.default_rng(0)
+    U, V = random.standard_normal((2, n, 50), dtype=np.float32)
+    items, users = (np.char.mod(f"{kind}%07d", random.permutation(n)) for kind in ("item", "user"))
+    history = UserHistory(users, np.arange(n + 1), random.integers(0, n, n, dtype=np.int32))
+    model = LowRank(U, V).described(items, np.ones(n))
+    tracemalloc.start()
+    save_mlflow_model(tmp_path / "model", Recommender(model, history))
+    serving = load_recommender(tmp_path / "model" / "data")
+    by_name, by_user = serving.recommend(items[history.indices[7:8]].tolist()), serving.recommend(user=users[7].item())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert by_name == by_user
+    # U takes 30 MB, and so does V.
+    assert peak < 26e6
 
 
 def test_a_full_disk_leaves_nothing(recommender, tmp_path, monkeypatch):
