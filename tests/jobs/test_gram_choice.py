@@ -154,11 +154,15 @@ def test_a_dense_job_has_the_parameters_it_always_had(job):
     assert not {"gram", "probes"} & json.loads(result.json())["params"].keys()
 
 
-def test_workers_and_a_search_go_by_products(job):
+def test_workers_and_a_search_go_by_products(job, tmp_path):
     search = ("rank=[2,5]", "gram=products", "tune=optuna", "tune.n_trials=2", "tune.search.l2=[1,100]")
     _, here, _ = job(*search)
     _, there, _ = job(*search, "parallel=processes", "parallel.workers=2", "tune.search.dropout=null")
     assert {result.tags["gram"] for result in (*here, *there)} == {"products"}
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    evaluations = client.search_runs(ids, "tags.kind = 'evaluation'")
+    assert {run.data.params["gram"] for run in evaluations} == {"products"}
 
 
 @pytest.mark.parametrize("kind", ["auto", "dense", "products"])

@@ -149,6 +149,7 @@ class Search:
             "dataset": self.settings.dataset.label,
             "method": method.name,
             "asked_by": evaluation.asked_by,
+            **({"gram": self.settings.gram} if self.settings.by_products else {}),
             **method.params(self.settings.by_products),
             **evaluation.point,
         }
