@@ -52,6 +52,21 @@ def test_of_repeated_pairs_the_first_is_kept_in_its_place(rows, block):
     assert list(zip(kept.users.tolist(), kept.items.tolist(), strict=True)) == list(dict.fromkeys(rows))
 
 
+@pytest.mark.parametrize("block", [1, 7, 300])
+def test_the_split_does_not_depend_on_the_blocks(block):
+    # Other tests compare the split in a single block with the published procedure.
+    random = np.random.default_rng(0)
+    users, items = random.integers(0, 60, 900, dtype=np.int32), random.integers(0, 40, 900, dtype=np.int32)
+    settings = Debian(heldout_users=10, min_item_events=12)
+    events = Interactions(users, items, np.arange(60), np.arange(40))
+    whole = prepare(unique(events), settings)
+    with patch.object(protocol, "_BLOCK", block):
+        blocks = prepare(unique(events), settings)
+    assert blocks.digest == whole.digest
+    assert blocks.counts() == whole.counts()
+    assert whole.filtered_items < 40
+
+
 def test_the_numbers_of_pairs_do_not_overflow():
     # 4096 · 2²⁰ = 2³²: in 32 bits both pairs have the same number.
     users, items = np.array([0, 4096], dtype=np.int32), np.array([1, 1], dtype=np.int32)

@@ -36,8 +36,9 @@ def unique(events: Interactions) -> Interactions:
 def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
     """Filter `events`, split the users into training, validation and test, and hold out items of the latter two.
 
-    Takes about 20 bytes for each event beside `events`. Raises DataError if the thresholds or the number of held-out
-    users leave no training users or no targets.
+    Takes about 20 bytes for each event beside `events`. Users and items are numbered in 32 bits, below 2³¹ of each;
+    the number of events has no such limit. Raises DataError if the thresholds or the number of held-out users leave no
+    training users or no targets.
     """
     user_names, item_names = events.user_names, events.item_names
     users, items = _filter(events, settings)
