@@ -12,5 +12,5 @@ def problem(n: int = 120, penalty: float = 2.0) -> np.ndarray:
     return X.T @ X + np.diag(penalty + 0.1 * X.sum(axis=0))
 
 
-def inverse(A: np.ndarray, tolerance: float, deflation: Deflation | None = None) -> Inverse:
-    return Inverse(lambda Y: A.astype(Y.dtype) @ Y, A.diagonal(), deflation, tolerance)
+def inverse(A: np.ndarray, tolerance: float, deflation: Deflation | None = None, threads: int = 1) -> Inverse:
+    return Inverse(lambda Y: A.astype(Y.dtype) @ Y, np.zeros(len(A)), A.diagonal(), tolerance, deflation, threads)

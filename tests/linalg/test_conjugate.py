@@ -4,14 +4,15 @@ from operators import inverse, problem
 
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import deflated
-from edlae_sweeps.linalg.conjugate import WIDTH
+from edlae_sweeps.linalg.columns import WIDTH
 from edlae_sweeps.linalg.deflation import choose_rank, iterations
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("columns", [1, 7, WIDTH, 2 * WIDTH + 3])
-def test_the_product_with_the_inverse_is_that_of_a_dense_solver(columns):
+def test_the_product_with_the_inverse_is_that_of_a_dense_solver(columns, threads):
     A, Y = problem(), np.random.default_rng(1).standard_normal((120, columns))
-    C = inverse(A, 1e-12)
+    C = inverse(A, 1e-12, threads=threads)
     np.testing.assert_allclose(C(Y), np.linalg.solve(A, Y), atol=1e-10)
     assert C.effort.columns == columns
     assert C.effort.residual <= 1e-12
@@ -22,7 +23,7 @@ def test_every_column_has_the_residual_that_was_asked_for_in_float32(tolerance):
     A = problem()
     Y = np.random.default_rng(1).standard_normal((120, 20)).astype(np.float32)
     C = inverse(A, tolerance)
-    X = C.solve(Y)
+    X = C.scaled_inverse(Y)
     assert X.dtype == np.float32
     residuals = np.linalg.norm(C.scaled(X) - Y, axis=0) / np.linalg.norm(Y, axis=0)
     assert residuals.max() <= 1.05 * tolerance
@@ -37,7 +38,7 @@ def test_easy_columns_leave_early_and_zero_columns_take_nothing():
     hard = np.random.default_rng(1).standard_normal(120)
     # An eigenvector of Â is solved in one step.
     C = inverse(A, 1e-8)
-    X = C.solve(np.column_stack([hard, vectors[:, -1], np.zeros(120)]))
+    X = C.scaled_inverse(np.column_stack([hard, vectors[:, -1], np.zeros(120)]))
     np.testing.assert_allclose(X[:, 1], vectors[:, -1] / values[-1], atol=1e-10)
     assert not X[:, 2].any()
     assert C.effort.columns == 2
@@ -50,7 +51,7 @@ def test_an_entry_of_the_diagonal_converges_with_the_square_of_the_residual():
     C = inverse(A, 1e-2)
     s = 1 / np.sqrt(A.diagonal())
     exact = np.linalg.inv(A * s * s[:, None])
-    X = C.solve(np.eye(120))
+    X = C.scaled_inverse(np.eye(120))
     entries, columns = np.abs(X.diagonal() / exact.diagonal() - 1), np.abs(X - exact).max(axis=0)
     assert entries.max() < 2e-3
     assert columns.max() > 10 * entries.max()

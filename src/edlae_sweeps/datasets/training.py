@@ -82,15 +82,11 @@ class TrainingData:
 
     def operator(self, threads: int) -> Gram:
         """G as an operator: the array, or its products on this number of threads."""
-        return self._products(threads) if self._by_products else self.gram
+        return self.products(threads) if self._by_products else self.gram
 
-    def _products(self, threads: int) -> GramProducts:
-        return GramProducts(self._X, self._by_item, self.item_counts, threads)
-
-    @cached_property
-    def _by_item(self) -> csr_array:
-        """Xᵀ in CSR format."""
-        return csr_array(self._X.T.tocsr())
+    def products(self, threads: int) -> GramProducts:
+        """G as products on this number of threads, whether or not there is the array."""
+        return GramProducts(self._X, self.item_counts, threads)
 
     @cached_property
     def gram(self) -> NDArray[Any]:

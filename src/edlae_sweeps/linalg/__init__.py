@@ -1,6 +1,7 @@
 """Linear algebra of symmetric matrices: dense on BLAS and LAPACK, and of operators that are only multiplied with."""
 
-from edlae_sweeps.linalg.conjugate import Deflation, Inverse, solving_workspace
+from edlae_sweeps.linalg.columns import block_columns, by_columns
+from edlae_sweeps.linalg.conjugate import Deflation, Effort, Inverse, column, solving_workspace
 from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.eigen import dense_workspace, eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.general import invert_general
@@ -20,13 +21,17 @@ from edlae_sweeps.linalg.topk import top_items
 
 __all__ = [
     "Deflation",
+    "Effort",
     "Eigenpairs",
     "Inverse",
     "InverseDiagonal",
     "Product",
     "basis_columns",
+    "block_columns",
     "block_krylov",
     "block_workspace",
+    "by_columns",
+    "column",
     "deflated",
     "dense_workspace",
     "eigen_products",

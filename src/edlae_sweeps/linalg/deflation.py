@@ -2,7 +2,7 @@
 
 The cost is counted in products of Â with one column. With r pairs, c right-hand sides and the smallest eigenvalue μ:
 
-    pairs        3r + 64, the columns of a block Krylov basis
+    pairs        3r + 32, the columns of a block Krylov basis
     iterations   ½·(θ_r/μ)^½·ln(2/tolerance) for each right-hand side
     an iteration 1 + r·`deflating`, where `deflating` is the cost of one pair in the preconditioner
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edlae_sweeps.linalg.conjugate import Deflation, Inverse
+from edlae_sweeps.linalg.conjugate import Deflation, Inverse, column
 from edlae_sweeps.linalg.krylov import block_krylov
 
 # The first decomposition, and the numbers of pairs to choose from.
@@ -37,8 +37,10 @@ def deflated(inverse: Inverse, dtype: DTypeLike, columns: int, smallest: float, 
         return inverse
 
     def pairs(r: int) -> Deflation:
-        found = block_krylov(inverse.scaled, n, r, dtype, _GAP)
-        return Deflation(np.ascontiguousarray(found.vectors), found.values)
+        found = block_krylov(inverse.scaled, n, r, dtype, _GAP, narrow=True)
+        vectors = np.ascontiguousarray(found.vectors)
+        vectors *= column(1 / np.sqrt(inverse.diagonal), vectors.dtype)
+        return Deflation(vectors, found.values)
 
     first = pairs(_FIRST)
     r = choose_rank(first.values, columns, smallest, inverse.tolerance, deflating, most)
@@ -65,7 +67,7 @@ def choose_rank(
 
 def pairs_cost(r: int) -> float:
     """Products of Â with one column for r eigenpairs."""
-    return 3 * r + 64
+    return 3 * r + 32
 
 
 def iterations(condition: float, tolerance: float) -> float:

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edlae_sweeps.linalg.conjugate import WIDTH, Inverse
+from edlae_sweeps.linalg.conjugate import Inverse
 
 _SEED = 0
+# Columns in memory at once.
+_COLUMNS = 64
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,10 @@ def _estimate(inverse: Inverse, n: int, dtype: DTypeLike, probes: int) -> tuple[
     """Mean and standard error (n,) of diag Ĉ."""
     random = np.random.default_rng(_SEED)
     total, squares = np.zeros(n), np.zeros(n)
-    for first in range(0, probes, WIDTH):
-        signs = random.integers(0, 2, (n, min(WIDTH, probes - first)), dtype=np.int8) * 2 - 1
+    for first in range(0, probes, _COLUMNS):
+        signs = random.integers(0, 2, (n, min(_COLUMNS, probes - first)), dtype=np.int8) * 2 - 1
         Z = signs.astype(dtype)
-        Z *= inverse.solve(Z)
+        Z *= inverse.scaled_inverse(Z)
         total += Z.sum(axis=1, dtype=np.float64)
         squares += np.einsum("ij,ij->i", Z, Z, dtype=np.float64)
     mean = total / probes
@@ -69,9 +71,9 @@ def _estimate(inverse: Inverse, n: int, dtype: DTypeLike, probes: int) -> tuple[
 def _columns(inverse: Inverse, items: NDArray[np.int64], dtype: DTypeLike) -> NDArray[np.float64]:
     """Ĉ_jj of these items, a column each."""
     values = np.empty(len(items))
-    for first in range(0, len(items), WIDTH):
-        block = items[first : first + WIDTH]
+    for first in range(0, len(items), _COLUMNS):
+        block = items[first : first + _COLUMNS]
         unit = np.zeros((len(inverse.diagonal), len(block)), dtype=dtype)
         unit[block, np.arange(len(block))] = 1
-        values[first : first + WIDTH] = inverse.solve(unit)[block, np.arange(len(block))]
+        values[first : first + _COLUMNS] = inverse.scaled_inverse(unit)[block, np.arange(len(block))]
     return values

@@ -116,10 +116,17 @@ class Method(Options, ABC, Generic[S]):
         """Whether the models of all ranks are columns of one: one state serves them at no further cost."""
         return True
 
-    def prepare(self, data: TrainingData, max_rank: int, resources: Resources | None = None) -> S:
+    def prepare(
+        self,
+        data: TrainingData,
+        max_rank: int,
+        resources: Resources | None = None,
+        advance: Advance | None = None,
+    ) -> S:
         """The state that ranks up to `max_rank`, and `full` if the method has it, share. 0 asks for `full` alone.
 
-        Arrays of `data` are the same afterwards as before. Raises ConfigError for a rank that the data can't have,
+        `advance(done, total)` follows what can be counted, which is the columns that are solved with products. Arrays
+        of `data` are the same afterwards as before. Raises ConfigError for a rank that the data can't have,
         SolverError if the linear algebra breaks down.
         """
         if type(max_rank) is not int or not 0 <= max_rank <= data.n_items:
@@ -131,7 +138,7 @@ class Method(Options, ABC, Generic[S]):
         resources = resources or Resources.here()
         self.require(resources.device)
         with resources.limit_threads():
-            return self._prepare(data, max_rank, resources)
+            return self._prepare(data, max_rank, resources, advance)
 
     def fit(
         self,
@@ -190,7 +197,7 @@ class Method(Options, ABC, Generic[S]):
         return self.prepare(training, largest_rank(ranks), resources)
 
     @abstractmethod
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> S:
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> S:
         """`prepare`, arguments checked."""
 
     @abstractmethod

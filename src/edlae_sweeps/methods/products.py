@@ -2,12 +2,10 @@
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import basis_columns
+from edlae_sweeps.linalg import basis_columns, block_columns
 
 # Multiplications per second of the sparse products on two cores, and how many times as many a dense product makes.
 SPARSE_RATE, DENSE_RATIO = 1e9, 40
-# Columns of the widest block that is multiplied at once; GU of the training error has k.
-_WIDTH = 64
 # Follows the name of a method in tables and figures where it was fitted from products.
 BY_PRODUCTS = " (products)"
 
@@ -28,12 +26,12 @@ def krylov_seconds(data: TrainingData, k: int, products: int) -> float:
 
     Beside these it reorthogonalises the basis (n, m) and takes the eigenpairs of H (m, m).
     """
-    n, m = data.n_items, basis_columns(data.n_items, k)
+    n, m = data.n_items, basis_columns(data.n_items, k, narrow=True)
     return product_seconds(data, products * m) + (2 * n * m**2 + 12 * m**3) / (SPARSE_RATE * DENSE_RATIO)
 
 
-def products_bytes(data: TrainingData, k: int, copies: int) -> int:
-    """Bytes of `copies` of X, two of them as X and Xᵀ, and of XY and GY for the widest Y."""
+def products_bytes(data: TrainingData, threads: int, copies: int = 1) -> int:
+    """Bytes of `copies` of X, and of XY and GY of each thread."""
     entry = data.dtype.itemsize + data.X.indices.itemsize
-    hidden = (data.shape[0] + data.n_items) * max(_WIDTH, k) * data.dtype.itemsize
-    return int(copies * data.events * entry + hidden)
+    columns = threads * block_columns(data.n_items, threads)
+    return int(copies * data.events * entry + (data.shape[0] + data.n_items) * columns * data.dtype.itemsize)

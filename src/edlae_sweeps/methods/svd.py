@@ -88,14 +88,15 @@ class Svd(EigenOptions, Method[SvdState]):
             )
         super().check_rank(rank)
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> SvdState:
+    @override
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> SvdState:
         if max_rank == 0:
             self.check_rank("full")
         gram = self._gram(data, resources)
         if isinstance(gram, np.ndarray):
             pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
         else:
-            pairs = block_krylov(gram.__matmul__, data.n_items, max_rank, data.dtype, self.eig_tol)
+            pairs = block_krylov(gram.__matmul__, data.n_items, max_rank, data.dtype, self.eig_tol, narrow=True)
         return SvdState(
             data=data,
             penalty=np.zeros(data.n_items),
@@ -133,8 +134,9 @@ class Svd(EigenOptions, Method[SvdState]):
         """
         n, k, itemsize = data.n_items, largest_rank(ranks), data.dtype.itemsize
         if data.by_products:
-            copies = 2 if self.row_weights == "none" else 4
-            peak = products_bytes(data, k, copies) + block_workspace(n, k, itemsize)
+            copies = 1 if self.row_weights == "none" else 3
+            krylov = block_workspace(n, k, itemsize, narrow=True)
+            peak = products_bytes(data, resources.threads, copies) + krylov + n * k * itemsize
             return Estimate(0.0, krylov_seconds(data, k, 1), peak, linear_bytes(data, ranks))
         size, weighted = n * n * itemsize, self.row_weights != "none"
         copy = 0 if uses_blocks(n, k, self.eig_tol, itemsize) else size

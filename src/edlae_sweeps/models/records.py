@@ -1,5 +1,6 @@
 """How a model was fitted: what a run logs of it beside the metrics."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -61,6 +62,8 @@ class SolvedByProducts:
     deflation               eigenpairs in its preconditioner
     error, largest_error    estimated relative error of d, root mean square and largest; None if d needs no diag C
     exact                   items whose d was solved exactly
+    seconds                 of each part: deflation, diagonal, eigenpairs, encoder
+    gflops                  10⁹ flops per second of the products with X, all threads together
     """
 
     gap: float
@@ -73,10 +76,19 @@ class SolvedByProducts:
     error: float | None
     largest_error: float | None
     exact: int
+    seconds: Mapping[str, float]
+    gflops: float
 
     @classmethod
-    def by(cls, pairs: Eigenpairs, inverse: Inverse, diagonal: InverseDiagonal | None) -> "SolvedByProducts":
-        """The record of what was done until now."""
+    def by(
+        cls,
+        pairs: Eigenpairs,
+        inverse: Inverse,
+        diagonal: InverseDiagonal | None,
+        seconds: Mapping[str, float],
+        rate: float,
+    ) -> "SolvedByProducts":
+        """The record of what was done until now; `rate` is in flops per second."""
         effort = inverse.effort
         return cls(
             gap=pairs.gap,
@@ -89,6 +101,8 @@ class SolvedByProducts:
             error=None if diagonal is None else float(np.sqrt(np.mean(diagonal.errors**2))),
             largest_error=None if diagonal is None else float(diagonal.errors.max()),
             exact=0 if diagonal is None else diagonal.exact,
+            seconds=seconds,
+            gflops=rate / 1e9,
         )
 
     def tags(self) -> dict[str, str]:
@@ -103,6 +117,8 @@ class SolvedByProducts:
             "cg/most_iterations": float(self.most_iterations),
             "cg/residual": self.residual,
             "cg/deflation": float(self.deflation),
+            "cg/gflops": self.gflops,
+            **{f"time/{part}_seconds": seconds for part, seconds in self.seconds.items()},
         }
         if self.error is not None and self.largest_error is not None:
             metrics |= {"probes/error": self.error, "probes/largest_error": self.largest_error}

@@ -87,8 +87,8 @@ def fit_ranks(bench: Bench, task: FitTask, show: Show) -> Iterator[Fit]:
     # The states of a search would take the memory of a fit.
     bench.forget()
     low = largest_rank(task.ranks)
-    with show(f"factorise {task.method.name}{f' to rank {low}' if low else ''}"):
-        shared = _prepare(bench, task)
+    with show(f"factorise {task.method.name}{f' to rank {low}' if low else ''}") as advance:
+        shared = _prepare(bench, task, advance)
     for rank, name in zip(task.ranks, task.names, strict=True):
         with nullcontext() if task.method.nested else show(f"fit {name}") as advance:
             fitted = _fit(shared, rank, bench, advance, bench.data.validation if task.by_epoch else None)
@@ -109,10 +109,10 @@ def _ignore(_done: int, _total: int) -> None:
     """Progress that nobody sees."""
 
 
-def _prepare(bench: Bench, task: FitTask) -> Shared:
+def _prepare(bench: Bench, task: FitTask, advance: Advance) -> Shared:
     """The step that the ranks share, timed alone."""
     start = time.perf_counter()
-    state = task.method.prepare(bench.training, largest_rank(task.ranks), bench.resources)
+    state = task.method.prepare(bench.training, largest_rank(task.ranks), bench.resources, advance)
     return Shared(task.method, state, time.perf_counter() - start, len(task.ranks) > 1 or task.beside)
 
 

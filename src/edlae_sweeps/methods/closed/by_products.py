@@ -9,6 +9,7 @@ U     V − C(d∘V), the columns of the largest rank: ranks stay nested, so one
 data have G as an array.
 """
 
+import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from edlae_sweeps.datasets import Gram, TrainingData
+from edlae_sweeps.datasets import Advance, Gram, GramProducts, TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.linalg import (
+    Effort,
     Inverse,
     basis_columns,
     block_krylov,
@@ -31,7 +33,7 @@ from edlae_sweeps.linalg import (
 )
 from edlae_sweeps.methods.base import Estimate, Rank, Vector, largest_rank, linear_bytes
 from edlae_sweeps.methods.closed.family import Family
-from edlae_sweeps.methods.closed.operators import column, encoder, metric_product
+from edlae_sweeps.methods.closed.operators import encoder, metric_product
 from edlae_sweeps.methods.products import (
     DENSE_RATIO,
     check_block_solver,
@@ -45,8 +47,28 @@ from edlae_sweeps.resources import Resources
 # Relative residual that is enough for probes, whose own error is larger.
 _PROBE_TOLERANCE = 1e-2
 _LEAST_EXACT = 256
+# Columns of the blocks that a step of the probes needs.
+_PROBE_COLUMNS = 320
 # Iterations that a time estimate assumes.
 _ITERATIONS = 12
+
+
+def _most_pairs(k: int) -> int:
+    """Eigenpairs of the deflation, at most: so many take no more memory than the Krylov method for rank k."""
+    return max(128, k)
+
+
+class _Clock:
+    """The seconds of each part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        """End a part and start the next."""
+        now = time.perf_counter()
+        self.seconds[part], self._start = now - self._start, now
 
 
 @dataclass(frozen=True)
@@ -92,13 +114,14 @@ class ByProducts(Family):
 
     @override
     def solve_low(
-        self, data: TrainingData, penalty: Vector, k: int, resources: Resources
+        self, data: TrainingData, penalty: Vector, k: int, resources: Resources, advance: Advance | None
     ) -> tuple[LowRank, FullRank | None, Vector]:
         if not data.by_products:
-            return super().solve_low(data, penalty, k, resources)
-        n = data.n_items
-        products = self._products(data, penalty, k, resources)
-        C = products.C
+            return super().solve_low(data, penalty, k, resources, advance)
+        n, clock = data.n_items, _Clock()
+        G = data.products(resources.threads)
+        C = self._inverse(data, G, penalty, k, resources, advance)
+        clock.lap("deflation")
         diagonal, diag_C = None, np.full(n, np.nan)
         budget = self.budget(k)
         if budget is not None:
@@ -106,47 +129,60 @@ class ByProducts(Family):
             coarse = replace(C, tolerance=max(C.tolerance, min(_PROBE_TOLERANCE, C.tolerance**0.5)))
             diagonal = inverse_diagonal(coarse, penalty, data.dtype, *budget)
             diag_C = diagonal.values
-        d, beta = self.choose(diag_C, penalty), np.zeros(n)
+            clock.lap("diagonal")
+        d, beta, products = self.choose(diag_C, penalty), np.zeros(n), _Products(G, C)
         # Errors of conjugate gradients enter the energy squared: the eigenpairs can't be better.
         tolerance = max(self.eig_tol, self.cg_tol**2)
-        pairs = block_krylov(metric_product(products, penalty, d, beta), n, k, data.dtype, tolerance)
+        product = metric_product(products, penalty, d, beta)
+        pairs = block_krylov(product, n, k, data.dtype, tolerance, narrow=True)
         V = np.ascontiguousarray(pairs.vectors)
+        clock.lap("eigenpairs")
         U = encoder(products, d, beta, V)
-        return LowRank(U, V, record=SolvedByProducts.by(pairs, C, diagonal)), None, diag_C
+        clock.lap("encoder")
+        record = SolvedByProducts.by(pairs, C, diagonal, clock.seconds, G.rate)
+        return LowRank(U, V, record=record), None, diag_C
 
-    def _products(self, data: TrainingData, penalty: Vector, k: int, resources: Resources) -> _Products:
-        """Products with G and with C, deflated for all solutions to come."""
-        G, J = data.operator(resources.threads), data.item_counts + penalty
+    def _inverse(
+        self,
+        data: TrainingData,
+        G: GramProducts,
+        penalty: Vector,
+        k: int,
+        resources: Resources,
+        advance: Advance | None,
+    ) -> Inverse:
+        """C, deflated for all solutions to come; `advance` follows their columns."""
+        n, J = data.n_items, data.item_counts + penalty
         smallest = float((penalty / J).min()) if J.all() else 0.0
         if smallest == 0:
             raise SolverError("conjugate gradients need Λ > 0 for every item: raise method.l2 or method.dropout")
-        weights = column(penalty, data.dtype)
+        expected = self._columns(n, k)
 
-        def multiply(Y: NDArray[Any]) -> NDArray[Any]:
-            product = G @ Y
-            product += weights * Y
-            return product
+        def follow(done: int) -> None:
+            if advance is not None:
+                advance(min(done, expected), expected)
 
-        n, itemsize = data.n_items, data.dtype.itemsize
-        left = resources.matrix_bytes - self._bytes(data, k)
-        most = max(0, left // (4 * n * itemsize))
+        inverse = Inverse(G.multiply, penalty, J, self.cg_tol, threads=resources.threads, effort=Effort(follow))
+        left = resources.matrix_bytes - self._bytes(data, k, resources.threads)
+        most = max(0, min(_most_pairs(k), _most_pairs(k) + left // (n * data.dtype.itemsize)))
         deflating = n / (DENSE_RATIO * max(1, data.events))
-        inverse = Inverse(multiply, J, None, self.cg_tol)
-        return _Products(G, deflated(inverse, data.dtype, self._columns(n, k), smallest, deflating, most))
+        return deflated(inverse, data.dtype, expected, smallest, deflating, most)
 
     def _columns(self, n: int, k: int) -> int:
         """Expected number of right-hand sides: the basis, U, and diag C."""
-        return basis_columns(n, k) + k + self._diagonal_columns(n, k)
+        return basis_columns(n, k, narrow=True) + k + self._diagonal_columns(n, k)
 
     def _diagonal_columns(self, n: int, k: int) -> int:
         """Expected number of right-hand sides for diag C."""
         return min(n, sum(self.budget(k) or ()))
 
-    def _bytes(self, data: TrainingData, k: int) -> int:
-        """Peak memory without the deflation: X and Xᵀ, the Krylov method, U and V, and a solution."""
+    def _bytes(self, data: TrainingData, k: int, threads: int) -> int:
+        """Peak memory: X, the deflation, and the most of the Krylov method, U and its parts, and a block of probes."""
         n, itemsize = data.n_items, data.dtype.itemsize
-        solving = solving_workspace(n, itemsize) + n * k * itemsize
-        return products_bytes(data, k, 2) + block_workspace(n, k, itemsize) + solving
+        krylov = block_workspace(n, k, itemsize, narrow=True)
+        parts = max(krylov, max(4 * k, _PROBE_COLUMNS) * n * itemsize)
+        pairs = _most_pairs(k) * n * itemsize
+        return products_bytes(data, threads) + pairs + parts + solving_workspace(n, itemsize, threads)
 
     @override
     def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
@@ -155,7 +191,7 @@ class ByProducts(Family):
         n, k = data.n_items, largest_rank(ranks)
         beside = (k + self._diagonal_columns(n, k)) * _ITERATIONS
         seconds = krylov_seconds(data, k, _ITERATIONS + 1) + product_seconds(data, beside)
-        return Estimate(0.0, seconds, self._bytes(data, k), linear_bytes(data, ranks))
+        return Estimate(0.0, seconds, self._bytes(data, k, resources.threads), linear_bytes(data, ranks))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -83,11 +83,11 @@ class Closed(Probed):
     def guess(self) -> Guess:
         return column_max if self.beta == "column_max" else zero_guess
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> FamilyState:
         if self.nested:
-            return super()._prepare(data, max_rank, resources)
+            return super()._prepare(data, max_rank, resources, advance)
         # Each rank starts from B.
-        state = super()._prepare(data, 0, resources)
+        state = super()._prepare(data, 0, resources, advance)
         return FamilyState(**{**vars(state), "max_rank": max_rank})
 
     @override

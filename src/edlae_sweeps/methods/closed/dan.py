@@ -86,7 +86,7 @@ class Dan(Family):
 
     @override
     def solve_low(
-        self, data: TrainingData, penalty: Vector, k: int, resources: Resources
+        self, data: TrainingData, penalty: Vector, k: int, resources: Resources, advance: Advance | None
     ) -> tuple[LowRank, FullRank | None, Vector]:
         """U, V, B and diag C on G_β, before the factors g^α and g^−α that `fit` applies.
 

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from typing_extensions import override
 
-from edlae_sweeps.datasets import TrainingData
+from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods.base import Look, Vector
 from edlae_sweeps.methods.closed.by_products import Probed
@@ -83,9 +83,9 @@ class Deql(Probed):
 
     @override
     def solve_low(
-        self, data: TrainingData, penalty: Vector, k: int, resources: Resources
+        self, data: TrainingData, penalty: Vector, k: int, resources: Resources, advance: Advance | None
     ) -> tuple[LowRank, FullRank | None, Vector]:
-        low, full, diag_C = super().solve_low(data, penalty, k, resources)
+        low, full, diag_C = super().solve_low(data, penalty, k, resources, advance)
         return low, None if full is None else self._with_diagonal(full, diag_C, penalty), diag_C
 
     @override

@@ -77,9 +77,11 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
         return solve_with_diagonal(data.gram, penalty, self.choose)
 
     def solve_low(
-        self, data: TrainingData, penalty: Vector, k: int, resources: Resources
+        self, data: TrainingData, penalty: Vector, k: int, resources: Resources, advance: Advance | None
     ) -> tuple[LowRank, FullRank | None, Vector]:
         """U, V (n, k), the full-rank model unless memory is short, and diag C."""
+        # Nothing here can be counted.
+        del advance
         room = resources.matrix_bytes
         return solve_low_rank(data.gram, penalty, k, self.choose, self.guess, self.eig_tol, room)
 
@@ -87,14 +89,14 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
         """How well a model from this state fits the training data."""
         return model.training_metrics(state.data.operator(state.resources.threads), state.penalty)
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> FamilyState:
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> FamilyState:
         """One inverse, n³ flops, the leading eigenpairs, and 2n²k for U."""
         penalty = self.penalty(data.item_counts)
         low, full = None, None
         if max_rank == 0:
             full, diag_C = self.solve_full(data, penalty)
         else:
-            low, full, diag_C = self.solve_low(data, penalty, max_rank, resources)
+            low, full, diag_C = self.solve_low(data, penalty, max_rank, resources, advance)
         return FamilyState(
             data=data,
             penalty=penalty,

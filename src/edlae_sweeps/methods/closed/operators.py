@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.linalg import Product
+from edlae_sweeps.linalg import Product, column
 from edlae_sweeps.methods.base import Vector
 
 
@@ -51,8 +51,3 @@ def encoder(operators: Operators, d: Vector, beta: Vector, V: NDArray[Any]) -> N
     U: NDArray[Any] = column(1 + beta, V.dtype) * V
     U -= weighted
     return U
-
-
-def column(values: Vector, dtype: Any) -> NDArray[Any]:
-    """(n, 1), to scale rows by."""
-    return values.astype(dtype)[:, None]

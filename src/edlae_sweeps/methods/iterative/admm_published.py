@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from edlae_sweeps.datasets import TrainingData
+from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.linalg import invert_general
 from edlae_sweeps.methods.base import Look, State
 from edlae_sweeps.methods.iterative.admm import AdmmOptions
@@ -43,7 +44,10 @@ class AdmmPublished(AdmmOptions, Iterative[InverseState]):
 
     l2: float = 400.0
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> InverseState:
+    @override
+    def _prepare(
+        self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None
+    ) -> InverseState:
         penalty = self.penalty(data.item_counts)
         A = data.gram.copy()
         np.einsum("ii->i", A)[:] += penalty

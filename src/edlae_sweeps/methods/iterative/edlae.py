@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.methods.base import Observe, Rank, State
 from edlae_sweeps.methods.closed.inverse import solve_full_rank
@@ -25,7 +27,8 @@ class EdlaeState(State):
 class FromEdlae(Iterative[EdlaeState]):
     """An iterative method whose ranks share the full-rank EDLAE, which is also its `rank=full`."""
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> EdlaeState:
+    @override
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> EdlaeState:
         penalty = self.penalty(data.item_counts)
         full = solve_full_rank(data.gram, penalty)
         return EdlaeState(data=data, penalty=penalty, max_rank=max_rank, resources=resources, full=full)

@@ -87,7 +87,8 @@ class Deep(Trained[DeepState]):
         if self.batch_norm and self.batch < 2:
             raise ConfigError("method.batch=1: batch norm needs two users or more in a batch; choose 2 or more")
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> DeepState:
+    @override
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> DeepState:
         """The bound of every rank, and the directions that `init=svd` starts with."""
         if max_rank == 0:
             self.check_rank("full")

@@ -59,7 +59,8 @@ class Denoising(Trained[State]):
         if self.dropout == 0:
             raise ConfigError("method.dropout=0: training needs dropped entries; choose a probability above 0")
 
-    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources) -> State:
+    @override
+    def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> State:
         if max_rank == 0:
             self.check_rank("full")
         diagonal = penalty(data.item_counts, 0, self.dropout)
