@@ -24,7 +24,7 @@ from edlae_sweeps.settings import (
 
 CONF = conf_dir()
 # Choices that are another data set with other values.
-PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic"}
+PRESETS = {"ml-20m-like": "synthetic", "msd-like": "synthetic", "million": "synthetic"}
 METHOD_NAMES, DATASET_NAMES = choices(CONF, "method"), choices(CONF, "dataset")
 
 

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from operators import inverse, problem
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import deflated
+from edlae_sweeps.linalg import Effort, deflated
 from edlae_sweeps.linalg.columns import WIDTH
 from edlae_sweeps.linalg.deflation import choose_rank, iterations
 
@@ -91,3 +93,27 @@ def test_the_number_of_pairs_grows_with_the_columns_and_falls_with_their_cost():
 def test_iterations_follow_the_root_of_the_condition_number():
     assert iterations(400, 1e-3) == pytest.approx(2 * iterations(100, 1e-3))
     assert iterations(1, 0.5) == 1
+
+
+def test_a_block_that_fails_ends_the_others_at_once():
+    A, calls = problem(), []
+    C = inverse(A, 1e-30, threads=2)
+
+    def product(Y):
+        calls.append(len(calls))
+        if len(calls) == 6:
+            raise SolverError("no more")
+        return A @ Y
+
+    C = replace(C, gram=product)
+    with pytest.raises(SolverError, match="no more"):
+        C(np.random.default_rng(1).standard_normal((120, 32)))
+    assert len(calls) < 12
+
+
+def test_progress_counts_the_columns_that_are_done():
+    told = []
+    C = replace(inverse(problem(), 1e-6, threads=3), effort=Effort(told.append))
+    C(np.random.default_rng(1).standard_normal((120, 40)))
+    assert told == sorted(told)
+    assert told[-1] == 40

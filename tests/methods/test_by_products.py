@@ -69,11 +69,24 @@ def test_the_record_says_what_was_done():
     assert 1 < metrics["cg/iterations"] <= metrics["cg/most_iterations"]
     assert 0 < metrics["cg/residual"] <= 1e-2
     assert metrics["probes/exact_items"] == 9
+    assert metrics["cg/gflops"] > 0
+    parts = [metrics[f"time/{part}_seconds"] for part in ("deflation", "diagonal", "eigenpairs", "encoder")]
+    assert min(parts) > 0
     assert 0 < metrics["probes/error"] < metrics["probes/largest_error"] < 0.5
     assert dense.record.metrics().keys() <= metrics.keys()
     assert tags["eigensolver"] == "block"
     ridge = both(Unconstrained(l2=5, dropout=0.2), 20)[1][1].record.metrics()
     assert not any(name.startswith("probes/") for name in ridge)
+
+
+def test_progress_follows_the_columns_to_the_end():
+    told = []
+    data = TrainingData(X, by_products=True)
+    state = Closed(l2=5, dropout=0.2).prepare(data, 20, PLENTY, lambda done, total: told.append((done, total)))
+    done = [columns for columns, _ in told]
+    assert done == sorted(done)
+    assert len({total for _, total in told}) == 1
+    assert done[-1] == min(told[-1][1], state.low.record.columns)
 
 
 def test_nothing_of_n_squared_is_made():

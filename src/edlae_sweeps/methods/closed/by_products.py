@@ -35,7 +35,7 @@ from edlae_sweeps.methods.base import Estimate, Rank, Vector, largest_rank, line
 from edlae_sweeps.methods.closed.family import Family
 from edlae_sweeps.methods.closed.operators import encoder, metric_product
 from edlae_sweeps.methods.products import (
-    DENSE_RATIO,
+    NARROW_RATIO,
     check_block_solver,
     krylov_seconds,
     product_seconds,
@@ -165,7 +165,7 @@ class ByProducts(Family):
         inverse = Inverse(G.multiply, penalty, J, self.cg_tol, threads=resources.threads, effort=Effort(follow))
         left = resources.matrix_bytes - self._bytes(data, k, resources.threads)
         most = max(0, min(_most_pairs(k), _most_pairs(k) + left // (n * data.dtype.itemsize)))
-        deflating = n / (DENSE_RATIO * max(1, data.events))
+        deflating = n / (NARROW_RATIO * max(1, data.events))
         return deflated(inverse, data.dtype, expected, smallest, deflating, most)
 
     def _columns(self, n: int, k: int) -> int:
