@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets.gram import gram_matrix
-from edlae_sweeps.datasets.products import Gram, GramProducts
+from edlae_sweeps.datasets.products import Gram, GramProducts, Part, item_parts
 from edlae_sweeps.errors import ConfigError, DataError
 
 
@@ -86,7 +86,11 @@ class TrainingData:
 
     def products(self, threads: int) -> GramProducts:
         """G as products on this number of threads, whether or not there is the array."""
-        return GramProducts(self._X, self.item_counts, threads)
+        return GramProducts(self._X, self._by_item, self.item_counts, threads)
+
+    @cached_property
+    def _by_item(self) -> list[Part]:
+        return item_parts(self._X)
 
     @cached_property
     def gram(self) -> NDArray[Any]:

@@ -1,11 +1,11 @@
 """Linear algebra of symmetric matrices: dense on BLAS and LAPACK, and of operators that are only multiplied with."""
 
-from edlae_sweeps.linalg.columns import block_columns, by_columns
 from edlae_sweeps.linalg.conjugate import Deflation, Effort, Inverse, column, solving_workspace
 from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.eigen import dense_workspace, eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.general import invert_general
 from edlae_sweeps.linalg.krylov import Eigenpairs, Product, basis_columns, block_krylov, block_workspace
+from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, team
 from edlae_sweeps.linalg.probes import InverseDiagonal, inverse_diagonal
 from edlae_sweeps.linalg.spd import (
     invert_spd,
@@ -20,18 +20,19 @@ from edlae_sweeps.linalg.spd import (
 from edlae_sweeps.linalg.topk import top_items
 
 __all__ = [
+    "WIDTH",
     "Deflation",
+    "Each",
     "Effort",
     "Eigenpairs",
     "Inverse",
     "InverseDiagonal",
     "Product",
     "basis_columns",
-    "block_columns",
     "block_krylov",
     "block_workspace",
-    "by_columns",
     "column",
+    "column_blocks",
     "deflated",
     "dense_workspace",
     "eigen_products",
@@ -46,6 +47,7 @@ __all__ = [
     "set_above",
     "solve_spd",
     "solving_workspace",
+    "team",
     "top_items",
     "upper_blocks",
     "upper_product",

@@ -8,17 +8,14 @@ C = A⁻¹                           (n, n)   never formed
 
 Each column of a block has its own step lengths α and β and leaves the block when its residual, ‖J^−½(y − Ax)‖, is small
 enough. The start is zero, so yᵀx = ‖x‖²_A throughout: an entry of the diagonal of C converges with the square of the
-residual. An iteration reads and writes each of four blocks once or twice, in parts that stay in the cache: rᵀKr comes
-from ‖J^−½r‖² and Sᵀr, so K r itself is never stored.
+residual. Beside the product an iteration passes over four blocks once or twice, in parts that stay in the cache and on
+all threads: rᵀKr comes from ‖J^−½r‖² and Sᵀr, so K r itself is never stored.
 
-Threads solve blocks of their own, so that all of an iteration runs in parallel. Block conjugate gradients, whose
-columns share one Krylov space, were tried: 64 columns together took 19 iterations on a synthetic n = 99,795, 64 alone
-with 64 eigenpairs 20, with 256 eigenpairs 16.
+Block conjugate gradients, whose columns share one Krylov space, were tried: 64 columns together took 19 iterations on
+a synthetic n = 99,795, 64 alone with 64 eigenpairs 20, with 256 eigenpairs 16.
 """
 
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg.columns import block_columns, by_columns
+from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, row_parts, team
 
 # Y (n, b) → the product of a symmetric operator with Y, a new array.
 Multiply = Callable[[NDArray[Any]], NDArray[Any]]
 
 _LIMIT = 2000
-# Rows of a part: 16 columns of them take 512 KiB. Sums of so many products are exact enough in float32.
-_ROWS = 8192
 
 
 @dataclass
@@ -51,17 +46,15 @@ class Effort:
     iterations: int = 0
     most: int = 0
     residual: float = 0.0
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, iteration: int, residuals: NDArray[np.float64]) -> None:
         """Count columns that were solved in `iteration` steps."""
-        with self._lock:
-            self.columns += len(residuals)
-            self.iterations += iteration * len(residuals)
-            self.most = max(self.most, iteration)
-            self.residual = max(self.residual, float(residuals.max()))
-            if self.advance is not None:
-                self.advance(self.columns)
+        self.columns += len(residuals)
+        self.iterations += iteration * len(residuals)
+        self.most = max(self.most, iteration)
+        self.residual = max(self.residual, float(residuals.max()))
+        if self.advance is not None:
+            self.advance(self.columns)
 
 
 @dataclass(frozen=True)
@@ -76,12 +69,12 @@ class Deflation:
 class Inverse:
     """C = A⁻¹ as products, from products with G.
 
-    gram       Y → GY for a few columns, on the thread that calls it
+    gram       Y → GY
     penalty    diag Λ (n,)
     diagonal   J (n,), positive
     tolerance  the relative residual that a column may leave
     deflation  P; None for the identity
-    threads    columns are divided among so many
+    threads    of what is done beside the products with G
     """
 
     gram: Multiply
@@ -91,25 +84,24 @@ class Inverse:
     deflation: Deflation | None = None
     threads: int = 1
     effort: Effort = field(default_factory=Effort)
-    _stopped: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, Y: NDArray[Any]) -> NDArray[Any]:
-        """CY (n, b). Raises SolverError if a residual stays above `tolerance`."""
-        return by_columns(self._solve, Y, self.threads, self._stopped.set)
+        """CY (n, b), in blocks of `WIDTH` columns. Raises SolverError if a residual stays above `tolerance`."""
+        solution = np.empty(Y.shape, dtype=Y.dtype)
+        with team(self.threads) as each:
+            for columns in column_blocks(Y.shape[1]):
+                solution[:, columns] = self._solve(np.ascontiguousarray(Y[:, columns]), each)
+        return solution
 
     def scaled(self, Y: NDArray[Any]) -> NDArray[Any]:
         """ÂY (n, b)."""
-        s, weights = column(1 / np.sqrt(self.diagonal), Y.dtype), column(self.penalty, Y.dtype)
-
-        def product(block: NDArray[Any]) -> NDArray[Any]:
-            block = s * block
-            result = self.gram(block)
-            block *= weights
-            result += block
-            result *= s
-            return result
-
-        return by_columns(product, Y, self.threads)
+        s = column(1 / np.sqrt(self.diagonal), Y.dtype)
+        Y = s * Y
+        result = self.gram(Y)
+        Y *= column(self.penalty, Y.dtype)
+        result += Y
+        result *= s
+        return result
 
     def scaled_inverse(self, Y: NDArray[Any]) -> NDArray[Any]:
         """Â⁻¹Y = J^½·C·J^½·Y (n, b)."""
@@ -118,16 +110,14 @@ class Inverse:
         solution *= root
         return solution
 
-    def _solve(self, Y: NDArray[Any]) -> NDArray[Any]:
+    def _solve(self, Y: NDArray[Any], each: Each) -> NDArray[Any]:
         """CY for one block in C order."""
         solution, active = np.zeros_like(Y), np.flatnonzero(Y.any(axis=0))
         if not len(active):
             return solution
-        block = _Block(self, np.take(Y, active, axis=1))
-        goal = block.squares.copy()
+        block = _Block(self, np.take(Y, active, axis=1), each)
+        goal = block.squares
         for iteration in range(1, _LIMIT + 1):
-            if self._stopped.is_set():
-                raise CancelledError
             block.step()
             residuals = np.sqrt(block.squares / goal)
             done = residuals <= self.tolerance
@@ -152,8 +142,8 @@ class _Block:
     before   rᵀKr of the step before
     """
 
-    def __init__(self, inverse: Inverse, R: NDArray[Any]) -> None:
-        self.inverse, self.R, dtype = inverse, R, R.dtype
+    def __init__(self, inverse: Inverse, R: NDArray[Any], each: Each) -> None:
+        self.inverse, self.R, self._each, dtype = inverse, R, each, R.dtype
         self.X, self.P = np.zeros_like(R), np.zeros_like(R)
         self._weights, self._over_J = column(inverse.penalty, dtype), column(1 / inverse.diagonal, dtype)
         self._S, self._shrink = np.empty((len(R), 0), dtype), np.empty((0, 1), dtype)
@@ -161,16 +151,18 @@ class _Block:
             self._S = inverse.deflation.vectors
             self._shrink = column(1 / inverse.deflation.values - 1, dtype)
         self.before: NDArray[np.float64] | None = None
-        self.squares, self.inside = np.zeros(R.shape[1]), np.zeros((self._S.shape[1], R.shape[1]), dtype)
-        for rows in _parts(len(R)):
-            self._measure(rows)
+        self._measure(self._measured)
 
-    def _measure(self, rows: slice) -> None:
-        """Add what these rows of r contribute to `squares` and `inside`."""
+    def _measure(self, work: Callable[[slice], tuple[NDArray[Any], NDArray[Any]]]) -> None:
+        """Set `squares` and `inside` to the sums over all parts."""
+        squares, inside = zip(*self._each(work, row_parts(len(self.R))), strict=True)
+        self.squares: NDArray[np.float64] = np.sum(squares, axis=0, dtype=np.float64)
+        self.inside: NDArray[Any] = np.sum(inside, axis=0)
+
+    def _measured(self, rows: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What these rows of r contribute. So few products are exact enough in float32."""
         part = self.R[rows]
-        self.squares += np.einsum("ij,ij->j", part, self._over_J[rows] * part)
-        if len(self.inside):
-            self.inside += self._S[rows].T @ part
+        return np.einsum("ij,ij->j", part, self._over_J[rows] * part), self._S[rows].T @ part
 
     def step(self) -> None:
         """p ← Kr + βp, x ← x + αp, r ← r − αAp."""
@@ -178,24 +170,34 @@ class _Block:
         pull = self._shrink * self.inside
         rho = self.squares + np.einsum("ij,ij->j", self.inside, pull, dtype=np.float64)
         beta = (np.zeros_like(rho) if self.before is None else rho / self.before).astype(dtype)
-        for rows in _parts(len(R)):
+
+        def turn(rows: slice) -> None:
             P[rows] *= beta
             P[rows] += self._over_J[rows] * R[rows]
             if len(pull):
                 P[rows] += self._S[rows] @ pull
-        Q, curvature = self.inverse.gram(P), np.zeros_like(rho)
-        for rows in _parts(len(R)):
+
+        self._each(turn, row_parts(len(R)))
+        Q = self.inverse.gram(P)
+
+        def curve(rows: slice) -> NDArray[Any]:
             Q[rows] += self._weights[rows] * P[rows]
-            curvature += np.einsum("ij,ij->j", P[rows], Q[rows])
+            products: NDArray[Any] = np.einsum("ij,ij->j", P[rows], Q[rows])
+            return products
+
+        curvature = np.sum(self._each(curve, row_parts(len(R))), axis=0, dtype=np.float64)
         if not np.all(curvature > 0):
             raise SolverError("G + Λ is not positive definite: raise method.l2 or method.dropout")
         alpha = (rho / curvature).astype(dtype)
-        self.before, self.squares, self.inside = rho, np.zeros_like(rho), np.zeros_like(self.inside)
-        for rows in _parts(len(R)):
+
+        def move(rows: slice) -> tuple[NDArray[Any], NDArray[Any]]:
             X[rows] += alpha * P[rows]
             Q[rows] *= alpha
             R[rows] -= Q[rows]
-            self._measure(rows)
+            return self._measured(rows)
+
+        self.before = rho
+        self._measure(move)
 
     def keep(self, kept: NDArray[np.bool_]) -> None:
         """Drop the other columns."""
@@ -205,18 +207,11 @@ class _Block:
             self.before = self.before[kept]
 
 
-def solving_workspace(n: int, itemsize: int, threads: int) -> int:
-    """Peak bytes of a product with `Inverse` beside the right-hand sides and the solution.
-
-    Each thread has five blocks (x, r, p, Ap and the right-hand side), which are copied when a column leaves.
-    """
-    return 8 * n * threads * block_columns(n, threads) * itemsize
+def solving_workspace(n: int, itemsize: int) -> int:
+    """Peak bytes of a product with `Inverse` beside the right-hand sides and the solution: x, r, p and Ap, twice."""
+    return 8 * n * WIDTH * itemsize
 
 
 def column(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     """(n, 1), to scale rows by."""
     return values.astype(dtype)[:, None]
-
-
-def _parts(n: int) -> Iterator[slice]:
-    return (slice(first, first + _ROWS) for first in range(0, n, _ROWS))

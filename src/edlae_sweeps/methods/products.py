@@ -2,7 +2,7 @@
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import basis_columns, block_columns
+from edlae_sweeps.linalg import WIDTH, basis_columns
 
 # Multiplications per second of the sparse products on two cores, and how many times as many a dense product makes.
 SPARSE_RATE, DENSE_RATIO = 1e9, 40
@@ -33,8 +33,7 @@ def krylov_seconds(data: TrainingData, k: int, products: int) -> float:
     return product_seconds(data, products * m) + (2 * n * m**2 + 12 * m**3) / (SPARSE_RATE * DENSE_RATIO)
 
 
-def products_bytes(data: TrainingData, threads: int, copies: int = 1) -> int:
-    """Bytes of `copies` of X, and of XY and GY of each thread."""
+def products_bytes(data: TrainingData, copies: int = 2) -> int:
+    """Bytes of `copies` of X, two of them as X and Xᵀ, and of XY and GY for a block Y."""
     entry = data.dtype.itemsize + data.X.indices.itemsize
-    columns = threads * block_columns(data.n_items, threads)
-    return int(copies * data.events * entry + (data.shape[0] + data.n_items) * columns * data.dtype.itemsize)
+    return int(copies * data.events * entry + (data.shape[0] + data.n_items) * WIDTH * data.dtype.itemsize)

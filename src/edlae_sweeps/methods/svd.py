@@ -134,9 +134,9 @@ class Svd(EigenOptions, Method[SvdState]):
         """
         n, k, itemsize = data.n_items, largest_rank(ranks), data.dtype.itemsize
         if data.by_products:
-            copies = 1 if self.row_weights == "none" else 3
+            copies = 2 if self.row_weights == "none" else 4
             krylov = block_workspace(n, k, itemsize, narrow=True)
-            peak = products_bytes(data, resources.threads, copies) + krylov + n * k * itemsize
+            peak = products_bytes(data, copies) + krylov + n * k * itemsize
             return Estimate(0.0, krylov_seconds(data, k, 1), peak, linear_bytes(data, ranks))
         size, weighted = n * n * itemsize, self.row_weights != "none"
         copy = 0 if uses_blocks(n, k, self.eig_tol, itemsize) else size

@@ -162,8 +162,8 @@ class ByProducts(Family):
             if advance is not None:
                 advance(min(done, expected), expected)
 
-        inverse = Inverse(G.multiply, penalty, J, self.cg_tol, threads=resources.threads, effort=Effort(follow))
-        left = resources.matrix_bytes - self._bytes(data, k, resources.threads)
+        inverse = Inverse(G.__matmul__, penalty, J, self.cg_tol, threads=resources.threads, effort=Effort(follow))
+        left = resources.matrix_bytes - self._bytes(data, k)
         most = max(0, min(_most_pairs(k), _most_pairs(k) + left // (n * data.dtype.itemsize)))
         deflating = n / (NARROW_RATIO * max(1, data.events))
         return deflated(inverse, data.dtype, expected, smallest, deflating, most)
@@ -176,13 +176,13 @@ class ByProducts(Family):
         """Expected number of right-hand sides for diag C."""
         return min(n, sum(self.budget(k) or ()))
 
-    def _bytes(self, data: TrainingData, k: int, threads: int) -> int:
-        """Peak memory: X, the deflation, and the most of the Krylov method, U and its parts, and a block of probes."""
+    def _bytes(self, data: TrainingData, k: int) -> int:
+        """Peak memory: X, Xᵀ, the deflation, and the most of the Krylov method, U and its parts, and the probes."""
         n, itemsize = data.n_items, data.dtype.itemsize
         krylov = block_workspace(n, k, itemsize, narrow=True)
         parts = max(krylov, max(4 * k, _PROBE_COLUMNS) * n * itemsize)
         pairs = _most_pairs(k) * n * itemsize
-        return products_bytes(data, threads) + pairs + parts + solving_workspace(n, itemsize, threads)
+        return products_bytes(data) + pairs + parts + solving_workspace(n, itemsize)
 
     @override
     def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:
@@ -191,7 +191,7 @@ class ByProducts(Family):
         n, k = data.n_items, largest_rank(ranks)
         beside = (k + self._diagonal_columns(n, k)) * _ITERATIONS
         seconds = krylov_seconds(data, k, _ITERATIONS + 1) + product_seconds(data, beside)
-        return Estimate(0.0, seconds, self._bytes(data, k, resources.threads), linear_bytes(data, ranks))
+        return Estimate(0.0, seconds, self._bytes(data, k), linear_bytes(data, ranks))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

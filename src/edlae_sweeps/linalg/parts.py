@@ -1,0 +1,49 @@
+"""Work on blocks (n, b) in parts of their rows, on several threads."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+# Columns of a block: a row of 16 in float32 is a cache line, and wider blocks are no quicker.
+WIDTH = 16
+# Rows of a part, 512 KiB of such a block: it stays in the cache of a core.
+ROWS = 8192
+# each(work, parts) → [work(part) for part in parts].
+Each = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
+
+
+@contextmanager
+def team(threads: int) -> Iterator[Each]:
+    """[work(part) for part in parts] by each(work, parts), on `threads` threads with one thread of BLAS each.
+
+    The results do not depend on the number of threads as long as the parts don't.
+    """
+    if threads == 1:
+        yield lambda work, parts: [work(part) for part in parts]
+        return
+    with _controller().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+        try:
+            yield lambda work, parts: list(pool.map(work, parts)) if len(parts) > 1 else [work(*parts)]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def row_parts(n: int) -> list[slice]:
+    """All n rows, in parts of `ROWS`."""
+    return [slice(first, min(first + ROWS, n)) for first in range(0, n, ROWS)]
+
+
+def column_blocks(b: int) -> list[slice]:
+    """All b columns, in blocks of `WIDTH`."""
+    return [slice(first, min(first + WIDTH, b)) for first in range(0, b, WIDTH)]
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """The libraries of the process; looking for them takes longer than a small product."""
+    return ThreadpoolController()
