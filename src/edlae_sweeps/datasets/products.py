@@ -36,8 +36,8 @@ class GramProducts:
     XY takes the users in parts, Xᵀ(XY) the items: each thread makes rows of its own, and SciPy's sparse product leaves
     Python's lock. Both go through X user by user, since popular items stay in the cache and users don't: with Xᵀ in
     CSR format the second product takes 1.8 times as long on `million`. Tried there too: threads with columns of their
-    own (as fast: what they gain in the rest they lose by not sharing the cache), items by their counts (1.1 times as
-    fast, but nearly the order that they have) or at random (.9), users by cluster (1.0), wider blocks (1.0).
+    own (half as fast: they don't share what is in the cache), items by their counts (1.1 times as fast, but nearly the
+    order that they have) or at random (.9), users by cluster (1.0), wider blocks (1.0).
 
     flops, seconds  of all products so far
     """
