@@ -14,6 +14,7 @@ _TIMEOUT_SECONDS = 20
 def output(*command: str) -> str | None:
     """What a command of Slurm prints; None if it is missing or fails."""
     try:
+        # Without a shell; the arguments are our own and numbers of jobs that Slurm gave.
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None

@@ -22,6 +22,12 @@ def test_products_and_diagonal_are_those_of_the_gram_matrix(seed, users, items, 
     np.testing.assert_array_equal(G @ np.asfortranarray(Y), G @ Y)
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0), (4, 5)])
+def test_without_events_the_products_are_zero(shape):
+    Y = np.ones((shape[1], 2), np.float32)
+    np.testing.assert_array_equal(TrainingData(np.zeros(shape), by_products=True).operator(2) @ Y, 0 * Y)
+
+
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_threads_give_the_same_to_the_bit(threads, monkeypatch):
     X = matrix(0, 90, 40)

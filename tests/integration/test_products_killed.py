@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import all_runs, wait_until
-from .test_resume import begun, cells, evaluations
+from .test_resume import begun, check_same, evaluations
 
 # Enough events that several threads multiply.
 DATA = ("dataset=synthetic", "dataset.n_users=2000", "dataset.n_items=600", "dataset.mean_events=40",
@@ -55,12 +55,7 @@ def test_a_killed_search_loses_and_repeats_nothing(start, tmp_path, new_store):
         before = done
     finish(start, stormy)
 
-    records = evaluations(stormy)
-    for record in (*expected, *records):
-        del record["seconds"]
-    assert records == expected
-    assert cells(stormy) == cells(calm)
-    assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
+    check_same(stormy, calm, expected)
 
 
 @pytest.mark.slow

@@ -36,6 +36,16 @@ def cells(folder: Path) -> dict[str, tuple]:
     }
 
 
+def check_same(stormy: Path, calm: Path, expected: list[dict]) -> None:
+    """The stores have the same evaluations, those `expected` of the calm one, and the same cells."""
+    records = evaluations(stormy)
+    for record in (*expected, *records):
+        del record["seconds"]
+    assert records == expected
+    assert cells(stormy) == cells(calm)
+    assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
     moments = random.Random(0)
@@ -74,12 +84,7 @@ def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
     finish(start, stormy)
     assert stopped >= 3
 
-    records = evaluations(stormy)
-    for record in (*expected, *records):
-        del record["seconds"]
-    assert records == expected
-    assert cells(stormy) == cells(calm)
-    assert "RUNNING" not in {run.info.status for run in all_runs(stormy)}
+    check_same(stormy, calm, expected)
 
 
 def test_figure_1_in_small(start, tmp_path):

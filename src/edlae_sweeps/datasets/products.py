@@ -44,7 +44,7 @@ class GramProducts:
 
     def __init__(self, X: csr_array, by_item: list[Part], counts: NDArray[np.float64], threads: int) -> None:
         """`by_item` are `item_parts` of X, `counts` is diag G (n,)."""
-        self._counts, self._threads, self._events = counts, threads, X.nnz
+        self._counts, self._threads, self._n_users, self._events = counts, threads, X.shape[0], X.nnz
         self._users, self._items = _user_parts(X), by_item
         self.flops, self.seconds = 0, 0.0
 
@@ -65,19 +65,14 @@ class GramProducts:
         with team(1 if self._events * b < _SMALL else self._threads) as each:
             for columns in column_blocks(b):
                 hidden = self._hidden(np.ascontiguousarray(Y[:, columns]), each)
-
-                def back(part: Part, hidden: NDArray[Any] = hidden, columns: slice = columns) -> None:
-                    items, X = part
-                    result[items, columns] = X.T @ hidden
-
-                each(back, self._items)
+                self._back(hidden, result[:, columns], each)
         self.flops += 4 * self._events * b
         self.seconds += time.perf_counter() - start
         return result
 
     def _hidden(self, Y: NDArray[Any], each: Each) -> NDArray[Any]:
         """XY (m, b)."""
-        result = np.empty((self._users[-1][0].stop, Y.shape[1]), dtype=Y.dtype)
+        result = np.empty((self._n_users, Y.shape[1]), dtype=Y.dtype)
 
         def forward(part: Part) -> None:
             users, X = part
@@ -85,6 +80,15 @@ class GramProducts:
 
         each(forward, self._users)
         return result
+
+    def _back(self, hidden: NDArray[Any], result: NDArray[Any], each: Each) -> None:
+        """Xᵀ·hidden into `result` (n, b)."""
+
+        def back(part: Part) -> None:
+            items, X = part
+            result[items] = X.T @ hidden
+
+        each(back, self._items)
 
 
 def item_parts(X: csr_array) -> list[Part]:
@@ -106,5 +110,6 @@ def _user_parts(X: csr_array) -> list[Part]:
 
 def _cut(ends: NDArray[np.integer[Any]], count: int) -> list[slice]:
     """Up to `count` slices of rows with about as many entries each; `ends` are the entries up to each row."""
-    cuts = np.searchsorted(ends, np.linspace(0, ends[-1], count + 1)[1:-1])
+    total = ends[-1] if len(ends) else 0
+    cuts = np.searchsorted(ends, np.linspace(0, total, count + 1)[1:-1])
     return [slice(first, end) for first, end in pairwise(np.unique([0, *cuts, len(ends)]).tolist())]

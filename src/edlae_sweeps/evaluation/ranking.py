@@ -1,17 +1,16 @@
 """Ranking of held-out users in batches: the metrics of one model in bounded memory."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
+from edlae_sweeps.linalg import in_threads
 from edlae_sweeps.models import Model
 from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items
 from edlae_sweeps.resources import Resources
@@ -126,18 +125,14 @@ def _by_batch(
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
     parts: list[_Result] = []
     done = 0
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        try:
-            results = pool.map(lambda rows: work(held_out.fold_in[rows], held_out.targets[rows]), batches)
-            for rows, result in zip(batches, results, strict=True):
-                parts.append(result)
-                done += len(rows)
-                if advance is not None:
-                    advance(done, len(counted))
-        except BaseException:
-            # Ctrl-C, or a model that is not finite: finish the running batches and start no others.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # Ctrl-C, or a model that is not finite, ends it after the running batches.
+    with in_threads(threads) as mapped:
+        results = mapped(lambda rows: work(held_out.fold_in[rows], held_out.targets[rows]), batches)
+        for rows, result in zip(batches, results, strict=True):
+            parts.append(result)
+            done += len(rows)
+            if advance is not None:
+                advance(done, len(counted))
     return parts
 
 

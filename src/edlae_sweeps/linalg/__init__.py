@@ -5,7 +5,7 @@ from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.eigen import dense_workspace, eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.general import invert_general
 from edlae_sweeps.linalg.krylov import Eigenpairs, Product, basis_columns, block_krylov, block_workspace
-from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, team
+from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, in_threads, team
 from edlae_sweeps.linalg.probes import InverseDiagonal, inverse_diagonal
 from edlae_sweeps.linalg.spd import (
     invert_spd,
@@ -37,6 +37,7 @@ __all__ = [
     "dense_workspace",
     "eigen_products",
     "eigen_workspace",
+    "in_threads",
     "inverse_diagonal",
     "invert_general",
     "invert_spd",

@@ -116,16 +116,16 @@ class Inverse:
         if not len(active):
             return solution
         block = _Block(self, np.take(Y, active, axis=1), each)
-        goal = block.squares
+        at_start = block.squares
         for iteration in range(1, _LIMIT + 1):
             block.step()
-            residuals = np.sqrt(block.squares / goal)
+            residuals = np.sqrt(block.squares / at_start)
             done = residuals <= self.tolerance
             if done.any():
                 self.effort.count(iteration, residuals[done])
                 solution[:, active[done]] = block.X[:, done]
                 block.keep(~done)
-                active, goal = active[~done], goal[~done]
+                active, at_start = active[~done], at_start[~done]
             if not len(active):
                 return solution
         raise SolverError(

@@ -25,10 +25,11 @@ def orthonormal(Y: NDArray[Any]) -> NDArray[Any]:
     trsm = get_blas_funcs("trsm", (Y,))
     potrf, geqrf, orgqr = get_lapack_funcs(("potrf", "geqrf", "orgqr"), (Y,))
     factor, info = potrf((Y.T @ Y).T, lower=0, overwrite_a=1)
+    basis: NDArray[Any]
     if info == 0 and factor.diagonal().min() > _DEPENDENT:
-        basis: NDArray[Any] = trsm(1, factor, Y, side=1, overwrite_b=1)
-        return basis
-    workspace = 64 * Y.shape[1]
-    factor, tau, _, _ = geqrf(Y, lwork=workspace, overwrite_a=1)
-    basis = orgqr(factor, tau, lwork=workspace, overwrite_a=1)[0]
-    return basis  # noqa: RET504 - LAPACK has no types
+        basis = trsm(1, factor, Y, side=1, overwrite_b=1)
+    else:
+        workspace = 64 * Y.shape[1]
+        factor, tau, _, _ = geqrf(Y, lwork=workspace, overwrite_a=1)
+        basis = orgqr(factor, tau, lwork=workspace, overwrite_a=1)[0]
+    return basis

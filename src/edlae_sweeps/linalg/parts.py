@@ -1,6 +1,6 @@
 """Work on blocks (n, b) in parts of their rows, on several threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -17,20 +17,30 @@ Each = Callable[[Callable[[Any], Any], list[Any]], list[Any]]
 
 
 @contextmanager
+def in_threads(threads: int) -> Iterator[Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]]:
+    """A `map` whose results come in order, on `threads` threads with one thread of BLAS each.
+
+    If a part fails or the caller is interrupted, running parts are finished and no others begun.
+    """
+    with _controller().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@contextmanager
 def team(threads: int) -> Iterator[Each]:
-    """[work(part) for part in parts] by each(work, parts), on `threads` threads with one thread of BLAS each.
+    """`Each` on `threads` threads; on one, the calling thread.
 
     The results do not depend on the number of threads as long as the parts don't.
     """
     if threads == 1:
         yield lambda work, parts: [work(part) for part in parts]
         return
-    with _controller().limit(limits=1), ThreadPoolExecutor(threads) as pool:
-        try:
-            yield lambda work, parts: list(pool.map(work, parts)) if len(parts) > 1 else [work(*parts)]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with in_threads(threads) as mapped:
+        yield lambda work, parts: list(mapped(work, parts) if len(parts) > 1 else map(work, parts))
 
 
 def row_parts(n: int) -> list[slice]:

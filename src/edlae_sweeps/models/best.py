@@ -1,16 +1,14 @@
 """The best items of many users, in bounded memory: users in batches, and items in blocks where scores are a product."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import top_items
+from edlae_sweeps.linalg import team, top_items
 from edlae_sweeps.resources import Resources
 
 # Up to WIDE items are one block; more are cut into blocks of BLOCK. Wide blocks read V less often for the same memory.
@@ -137,7 +135,8 @@ def best_columns(
         threads = Resources.here().threads
         most = _BATCH_BYTES // (threads * batch_width(model, n) * dtype.itemsize)
         size = max(1, min(most, -(-users // threads)))
-        _in_threads(work, [slice(start, start + size) for start in range(0, users, size)], threads)
+        with team(threads) as each:
+            each(work, [slice(start, start + size) for start in range(0, users, size)])
     columns[np.isneginf(scores)] = -1
     return columns, scores
 
@@ -147,15 +146,3 @@ def _finite(scores: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(scores.sum(dtype=np.float64)):
         raise SolverError("the model gives scores that are not finite")
     return scores
-
-
-def _in_threads(work: Callable[[slice], None], batches: Sequence[slice], threads: int) -> None:
-    """Call `work` for each batch, `threads` at once with one BLAS thread each: the selection uses no more."""
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
-        try:
-            for _ in pool.map(work, batches):
-                pass
-        except BaseException:
-            # Ctrl-C, or scores that are not finite: finish the running batches and start no others.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -163,6 +163,7 @@ class ByProducts(Family):
                 advance(min(done, expected), expected)
 
         inverse = Inverse(G.__matmul__, penalty, J, self.cg_tol, threads=resources.threads, effort=Effort(follow))
+        # `_bytes` includes them; where memory is short there are fewer, or none.
         left = resources.matrix_bytes - self._bytes(data, k)
         most = max(0, min(_most_pairs(k), _most_pairs(k) + left // (n * data.dtype.itemsize)))
         deflating = n / (NARROW_RATIO * max(1, data.events))
