@@ -17,6 +17,8 @@ from edlae_sweeps.resources import Resources
 
 # Bytes of the scores in memory. Copies for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
+# Users of a batch, at most: more make the products no faster, and their scores leave the caches.
+_BATCH_USERS = 256
 _Result = TypeVar("_Result")
 
 
@@ -121,7 +123,7 @@ def _by_batch(
     runs outside Python's lock.
     """
     counted = _counted(held_out)
-    size = max(1, _BATCH_BYTES // (threads * 8 * width))
+    size = max(1, min(_BATCH_USERS, _BATCH_BYTES // (threads * 8 * width)))
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
     parts: list[_Result] = []
     done = 0
@@ -140,6 +142,9 @@ def _metrics_of(top: NDArray[np.int64], targets: csr_array) -> NDArray[np.float6
     """The metrics (3, users) of the best items (users, ≤ 100), best first."""
     users, n = targets.shape
     row, column = targets.nonzero()
-    hits = np.isin(top + n * np.arange(users)[:, None], column + n * row.astype(np.int64))
     wanted = np.diff(targets.indptr)
+    # Positions in the flattened matrix, with one at the end that no item has.
+    held_out = np.append(np.sort(column + n * row.astype(np.int64)), users * n)
+    best = top + n * np.arange(users)[:, None]
+    hits = held_out[np.searchsorted(held_out, best)] == best
     return np.stack([ndcg(hits, wanted), recall(hits, wanted, 20), recall(hits, wanted, 50)])

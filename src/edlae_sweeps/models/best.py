@@ -143,6 +143,7 @@ def best_columns(
 
 def _finite(scores: NDArray[Any]) -> NDArray[Any]:
     """The scores. Raises SolverError if one is not finite."""
-    if not np.isfinite(scores.sum(dtype=np.float64)):
+    # Both are NaN if one score is.
+    if scores.size and not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
         raise SolverError("the model gives scores that are not finite")
     return scores
