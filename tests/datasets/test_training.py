@@ -128,3 +128,13 @@ def test_the_gram_matrix_of_a_data_set_is_that_of_the_cache(debian, debian_gram)
     assert np.array_equal(data.gram, debian_gram)
     assert np.array_equal(data.item_counts, debian_gram.diagonal())
     assert np.shares_memory(data.X.data, debian.train.data)
+
+
+def test_another_operator_serves_where_g_is_only_multiplied_with():
+    data = TrainingData(random_matrix())
+    operator = TrainingData(random_matrix(1)).gram
+    changed = data.with_operator(operator)
+    assert changed.operator(1) is operator
+    assert data.operator(1) is data.gram
+    assert data.with_operator(operator).gram is data.gram
+    assert changed.X is data.X

@@ -15,6 +15,7 @@ from edlae_sweeps.jobs import Result, run_job
 from edlae_sweeps.models import Model, load_model
 from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Settings
+from edlae_sweeps.workers import measures
 
 SMALL = ("dataset=synthetic", "dataset.n_users=300", "dataset.n_items=40", "dataset.mean_events=12",
          "dataset.topics=5", "dataset.heldout_users=50")  # fmt: skip
@@ -97,3 +98,20 @@ def test_a_kept_model_recommends_by_name(job, tmp_path):
     items = [item for item, _ in model.recommend(basket, k=5)]
     assert len(items) == 5
     assert not set(items) & set(basket)
+
+
+def test_a_crash_between_ranks_that_are_evaluated_together_keeps_the_measured_ones(job, tmp_path, monkeypatch):
+    one = measures.weight_metrics
+
+    def failing(gram, penalty, model, *rest):
+        if model.rank == 4:
+            raise RuntimeError("crash")
+        return one(gram, penalty, model, *rest)
+
+    monkeypatch.setattr(measures, "weight_metrics", failing)
+    with pytest.raises(RuntimeError, match="crash"):
+        job("rank=[2,3,4,5]", "method=closed")
+    written = [json.loads(path.read_text())["name"] for path in (tmp_path / "output").rglob("result.json")]
+    assert sorted(written) == ["closed-k2", "closed-k3"]
+    finished = {name for name, run in cells(tmp_path).items() if run.info.status == "FINISHED"}
+    assert finished == {"closed-k2", "closed-k3"}

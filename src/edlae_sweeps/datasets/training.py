@@ -1,6 +1,7 @@
 """The data that a method fits: X, and its Gram matrix on demand."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +40,7 @@ class TrainingData:
         self._item_names = None if item_names is None else _unique_names(item_names, self.n_items)
         self._make_gram = gram
         self._by_products = by_products
+        self._operator: Gram | None = None
 
     @property
     def X(self) -> csr_array:  # noqa: N802 - a matrix
@@ -80,8 +82,16 @@ class TrainingData:
         """The same data, with G as products alone."""
         return TrainingData(self._X, self._dtype, self._item_names, by_products=True)
 
+    def with_operator(self, operator: Gram) -> "TrainingData":
+        """The same data and what was made of them so far, with `operator` as G where that is only multiplied with."""
+        data = copy(self)
+        data._operator = operator
+        return data
+
     def operator(self, threads: int) -> Gram:
         """G as an operator: the array, or its products on this number of threads."""
+        if self._operator is not None:
+            return self._operator
         return self.products(threads) if self._by_products else self.gram
 
     def products(self, threads: int) -> GramProducts:

@@ -4,7 +4,8 @@ Nothing here knows the store or the terminal: workers take settings and return v
 """
 
 from edlae_sweeps.workers.bench import Bench
-from edlae_sweeps.workers.fits import Fit, FitTask, Show, fit_ranks, fits_of, named, warm_up
+from edlae_sweeps.workers.fits import Fit, FitTask, Show, fit_ranks, fits_of, warm_up
+from edlae_sweeps.workers.measures import named
 from edlae_sweeps.workers.opening import open_pool
 from edlae_sweeps.workers.points import Outcome, PointTask, evaluate_point
 from edlae_sweeps.workers.pool import Died, Here, Pool, Spread
