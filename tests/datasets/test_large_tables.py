@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import random_array
 
-from edlae_sweeps.datasets import Debian, Interactions, InteractionsFile, base, codes, protocol, tables
+from edlae_sweeps.datasets import Debian, Interactions, InteractionsFile, arrow, base, codes, protocol
 from edlae_sweeps.datasets.base import part_digest
 from edlae_sweeps.datasets.protocol import prepare, unique
 
@@ -103,8 +103,8 @@ def test_reading_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     else:
         pq.write_table(table, tmp_path / name, row_group_size=50_000)
     del table
-    monkeypatch.setattr(tables, "_BLOCK_BYTES", 2**18)
-    monkeypatch.setattr(tables, "_BATCH_ROWS", 2**13)
+    monkeypatch.setattr(arrow, "_BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(arrow, "_BATCH_ROWS", 2**13)
     monkeypatch.setattr(codes, "_ROWS_TO_MERGE", 2**17)
     usual, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)

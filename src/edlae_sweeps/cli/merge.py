@@ -10,6 +10,7 @@ from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import ConfigError, EdlaeSweepsError
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.settings import MergeSettings
 
 _log = logging.getLogger(__name__)
@@ -32,11 +33,12 @@ def task(config: DictConfig) -> None:
 def merge_store(settings: MergeSettings) -> None:
     """Copy the finished runs of `settings.source` that the store lacks, and print a table of them."""
     # They import MLflow, which takes seconds: not before the settings are known to be good.
-    from edlae_sweeps.console import print_table, stage
-    from edlae_sweeps.serving import log_model
-    from edlae_sweeps.tracking import Store, database_uri, redacted
-    from edlae_sweeps.tracking.merge import merge
-    from edlae_sweeps.tracking.source import Source
+    with quick_imports():
+        from edlae_sweeps.console import print_table, stage
+        from edlae_sweeps.serving import log_model
+        from edlae_sweeps.tracking import Store, database_uri, redacted
+        from edlae_sweeps.tracking.merge import merge
+        from edlae_sweeps.tracking.source import Source
 
     folder, name = Path(settings.tracking.dir), settings.source or ""
     # Before the store, which would be created.

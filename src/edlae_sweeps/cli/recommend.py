@@ -13,6 +13,7 @@ from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR, near
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import DataError, EdlaeSweepsError
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.settings import RecommendSettings, table_format
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ def task(config: DictConfig) -> None:
 def recommend(settings: RecommendSettings) -> None:
     """Answer the one query of the settings."""
     # They import MLflow, which takes seconds: not before the settings are known to be good.
-    from edlae_sweeps.serving import load_model
-    from edlae_sweeps.serving.registry import find_champion
-    from edlae_sweeps.tracking import database_uri
+    with quick_imports():
+        from edlae_sweeps.serving import load_model
+        from edlae_sweeps.serving.registry import find_champion
+        from edlae_sweeps.tracking import database_uri
 
     if settings.input is not None and not Path(settings.input).is_file():
         raise DataError(f"input={settings.input}: there is no such file")

@@ -14,6 +14,7 @@ from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import ConfigError, DataError, EdlaeSweepsError
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.settings import RegisterSettings, Settings, recorded_settings
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def register_best(settings: RegisterSettings, output: Path) -> None:
     A model that has to be fitted for this is written below `output`.
     """
     # They import MLflow, which takes seconds: not before the settings are known to be good.
-    from edlae_sweeps.jobs.registration import best_cell
-    from edlae_sweeps.tracking import Store
+    with quick_imports():
+        from edlae_sweeps.jobs.registration import best_cell
+        from edlae_sweeps.tracking import Store
 
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     names = store.existing() if settings.datasets is None else settings.datasets

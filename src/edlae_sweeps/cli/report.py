@@ -10,6 +10,7 @@ from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import ConfigError, DataError, EdlaeSweepsError
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.settings import ReportSettings
 
 _log = logging.getLogger(__name__)
@@ -32,9 +33,10 @@ def task(config: DictConfig) -> None:
 def write_reports(settings: ReportSettings) -> None:
     """Write the report of each data set in `settings.datasets`, or of all in the store."""
     # They import MLflow and matplotlib, which take seconds: not before the settings are known to be good.
-    from edlae_sweeps.console import print_line, stage
-    from edlae_sweeps.reporting import report
-    from edlae_sweeps.tracking import Store
+    with quick_imports():
+        from edlae_sweeps.console import print_line, stage
+        from edlae_sweeps.reporting import report
+        from edlae_sweeps.tracking import Store
 
     folder = Path(settings.tracking.dir)
     store = Store(settings.tracking.uri, folder)

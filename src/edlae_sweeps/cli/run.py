@@ -20,6 +20,7 @@ from edlae_sweeps.cli.multirun import Multirun
 from edlae_sweeps.cli.parent import announced, forget
 from edlae_sweeps.cli.worker import run_and_record
 from edlae_sweeps.errors import EdlaeSweepsError
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def _run(config: DictConfig, multirun: Multirun | None) -> "tuple[Settings, Sequ
         threads, memory = settings.threads or multirun.threads, settings.memory or multirun.memory
         settings = dataclasses.replace(settings, threads=threads, memory=memory)
     # They import MLflow and SciPy's statistics, which take seconds: not before the settings are known to be good.
-    from edlae_sweeps.jobs import run_job
-    from edlae_sweeps.tracking import redacted
+    with quick_imports():
+        from edlae_sweeps.jobs import run_job
+        from edlae_sweeps.tracking import redacted
 
     overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
     # A tracking URI may contain a password.

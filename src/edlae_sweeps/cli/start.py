@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable
 
 from edlae_sweeps.cli.help import answer_help
+from edlae_sweeps.imports import quick_imports
 
 
-def start(config: str, run: Callable[[], None]) -> None:
-    """Answer --help, --version and tab completion at once; otherwise `run`, which imports what it needs.
+def start(config: str, command: Callable[[], Callable[[], None]]) -> None:
+    """Answer --help, --version and tab completion at once; otherwise call what `command` imports and returns.
 
     `config` is the configuration of the command: config, report, merge, recommend or register.
     """
@@ -21,6 +22,8 @@ def start(config: str, run: Callable[[], None]) -> None:
 
             if print_completions(config, arguments):
                 sys.exit(0)
+        with quick_imports():
+            run = command()
         run()
     except KeyboardInterrupt:
         sys.exit(130)

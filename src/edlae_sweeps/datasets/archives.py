@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import pooch
-import requests
-
 from edlae_sweeps.datasets.base import Advance
 from edlae_sweeps.datasets.tables import Source
 from edlae_sweeps.errors import DataError
@@ -44,6 +41,10 @@ def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> 
                 f"{path} has MD5 {digest}, but the published file has {archive.md5}: delete it to download it again"
             )
         return path
+    # What is there already does without them.
+    import pooch
+    import requests
+
     _log.info("downloading %s to %s", archive.url, data_dir)
     pooch.get_logger().setLevel(logging.ERROR)
     registry = {archive.name: f"md5:{archive.md5}" if archive.md5 else None}

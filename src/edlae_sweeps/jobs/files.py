@@ -15,7 +15,6 @@ from edlae_sweeps.evaluation import PerUser
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.models.objective import Vector
-from edlae_sweeps.plots import plot_history, plot_landscape
 from edlae_sweeps.tuning import Search, at_border
 
 _SETTING = "tracking.dir"
@@ -24,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
     """Write the composed configuration and environment.json, which a run can be repeated from; list the files."""
-    packages = sorted({(dist.metadata["Name"], dist.version) for dist in distributions()})
+    # Each access to the metadata reads the file again.
+    packages = sorted({(data["Name"], data["Version"]) for data in (dist.metadata for dist in distributions())})
     environment = {"platform": platform.platform(), "packages": dict(packages)}
     return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
 
@@ -46,6 +46,9 @@ def write_result(result: Result, per_user: PerUser, beta: Vector | None, folder:
 
 def write_search(search: Search, rank: Rank, folder: Path) -> list[Path]:
     """Write the evaluations of a rank as a table and as pictures; list the files."""
+    # It imports matplotlib.
+    from edlae_sweeps.plots import plot_history, plot_landscape
+
     rows, metric = search.table(rank), search.tune.metric
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import ndtr
 from typing_extensions import override
 
 from edlae_sweeps.datasets import Gram
@@ -22,6 +21,14 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 Activation = Literal["relu", "tanh", "gelu", "selu"]
 
 
+def _gelu(a: NDArray[Any]) -> NDArray[Any]:
+    # SciPy's special functions take as long to import as its sparse arrays.
+    from scipy.special import ndtr
+
+    values: NDArray[Any] = a * ndtr(a)
+    return values
+
+
 def _selu(a: NDArray[Any]) -> NDArray[Any]:
     values: NDArray[Any] = SELU_SCALE * (SELU_ALPHA * np.expm1(np.minimum(a, 0)) + np.maximum(a, 0))
     return values
@@ -30,7 +37,7 @@ def _selu(a: NDArray[Any]) -> NDArray[Any]:
 FUNCTIONS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "relu": lambda a: np.maximum(a, 0),
     "tanh": np.tanh,
-    "gelu": lambda a: a * ndtr(a),
+    "gelu": _gelu,
     "selu": _selu,
 }
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pacsv
 from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions, Published
@@ -167,6 +165,10 @@ def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
 
 def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntArray]:
     """Film, user and rating of each row of a block that starts with a heading."""
+    # Prepared data do without Arrow.
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
     before, *pieces = _HEADING.split(block)
     bodies = pieces[1::2]
     rows = np.array([body.count(b"\n") for body in bodies], dtype=np.int64)
