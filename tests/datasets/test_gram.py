@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import coo_array, coo_matrix, csc_matrix, csr_array
+from scipy.sparse import coo_array, coo_matrix, csc_matrix, csr_array, random_array
 
 from edlae_sweeps.datasets import gram as gram_module
 from edlae_sweeps.datasets import gram_matrix
@@ -46,3 +48,14 @@ def test_any_scipy_matrix_of_any_type_has_a_gram_matrix(kind, given, block, monk
     assert np.array_equal(gram, X.astype(float).T @ X.astype(float))
     weights = 0.5 * X
     np.testing.assert_allclose(gram_matrix(kind(weights), "float64"), weights.T @ weights)
+
+
+def test_the_dense_array_is_filled_without_another_of_its_size():
+    upper = csr_array(random_array((1500, 1500), density=0.001, dtype=np.int32, rng=np.random.default_rng(0)))
+    tracemalloc.start()
+    try:
+        gram = dense_gram(upper, "float32")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.8 * gram.nbytes

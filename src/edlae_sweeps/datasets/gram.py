@@ -44,9 +44,10 @@ def sparse_gram(train: csr_array, advance: Advance | None = None) -> csr_array:
 
 
 def dense_gram(upper: csr_array, dtype: DTypeLike) -> NDArray[Any]:
-    """G (n, n) as a dense array, from its sparse upper triangle. It makes no sparse copy in `dtype`."""
+    """G (n, n) as a dense array, from its sparse upper triangle. A sparse copy in `dtype` is that of a block."""
     gram = np.empty(upper.shape, dtype=dtype)
     for start in range(0, upper.shape[0], _BLOCK):
-        gram[start : start + _BLOCK] = upper[start : start + _BLOCK].toarray()
+        # Into the result itself: each page of new memory that is touched takes as long as a copy.
+        upper[start : start + _BLOCK].astype(dtype).toarray(out=gram[start : start + _BLOCK])
     mirror_upper(gram)
     return gram
