@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.process import process_tags
 from edlae_sweeps.settings import Tracking
-from edlae_sweeps.tracking import DatasetRecord, Store, database_uri, redacted, runs
+from edlae_sweeps.tracking import DatasetRecord, Store, StoredRun, database_uri, redacted, runs
 from edlae_sweeps.tracking import store as store_module
 
 RECORD = DatasetRecord("data", "d" * 64)
@@ -202,3 +202,16 @@ def test_system_metrics_are_logged_while_a_run_is_open(tmp_path, new_store, monk
     stored = MlflowClient(store.uri).get_run(run.id)
     assert "system/system_memory_usage_megabytes" in stored.data.metrics
     assert stored.info.status == "FINISHED"
+
+
+def test_a_run_that_ended_as_this_process_started_is_an_earlier_one():
+    # The start that the system gives may be a second too early.
+    own = process_tags()
+    start = float(own["pid_start"])
+
+    def ended(seconds: float, **tags: str) -> StoredRun:
+        return StoredRun("id", {}, {}, {**own, **tags}, "name", start + seconds)
+
+    assert not ended(0.9, pid="1").concurrent
+    assert ended(1.1, pid="1").concurrent
+    assert not ended(1.1).concurrent

@@ -12,6 +12,7 @@ from edlae_sweeps.settings import run_key, study_key
 from edlae_sweeps.tracking import Busy, Lease, StoredRun
 
 _log = logging.getLogger(__name__)
+Cells = Mapping[Rank, list[StoredRun]]
 
 
 def complete(job: Job, skip: bool) -> dict[Rank, Result]:
@@ -22,14 +23,17 @@ def complete(job: Job, skip: bool) -> dict[Rank, Result]:
     purpose, to time them, never wait.
     """
     alone = job.settings.skip_finished is False or job.settings.repeat is not None
-    old = frozenset[str]() if skip else frozenset(run.id for run in _stored(job) if alone or not run.concurrent)
+    old = frozenset[str]() if skip else None
     while True:
-        seen = {run.id for run in _stored(job)}
-        done = _newest(job, old)
+        cells = _cells(job)
+        stored = _stored(job, cells)
+        if old is None:
+            old = frozenset(run.id for run in stored if alone or not run.concurrent)
+        done = _newest(job, cells, old)
         rest = tuple(rank for rank in job.ranks if rank not in done)
         if not rest:
             return _results(job, done)
-        lease = None if alone else Lease(_keys(job, rest), partial(_unchanged, job, seen))
+        lease = None if alone else Lease(_keys(job, rest), partial(_unchanged, job, {run.id for run in stored}))
         if lease and job.experiment.wait(lease.keys):
             continue
         job.experiment.describe()
@@ -42,7 +46,7 @@ def complete(job: Job, skip: bool) -> dict[Rank, Result]:
 
 def finished(job: Job) -> dict[Rank, Result]:
     """The results of this job that the store already has."""
-    return _results(job, _newest(job, frozenset()))
+    return _results(job, _newest(job, _cells(job), frozenset()))
 
 
 def _keys(job: Job, ranks: Collection[Rank]) -> list[str]:
@@ -52,9 +56,9 @@ def _keys(job: Job, ranks: Collection[Rank]) -> list[str]:
     return [run_key(job.settings, job.data, rank) for rank in ranks]
 
 
-def _stored(job: Job) -> list[StoredRun]:
+def _stored(job: Job, cells: Cells) -> list[StoredRun]:
     """All finished runs that belong to this job: its cells, and the evaluations of its search."""
-    runs = [run for rank in job.ranks for run in _cells(job, rank)]
+    runs = [run for runs in cells.values() for run in runs]
     if job.tune is not None:
         (key,) = _keys(job, job.ranks)
         runs += job.experiment.find(f"tags.kind = 'evaluation' and tags.study = '{key}'")
@@ -63,19 +67,20 @@ def _stored(job: Job) -> list[StoredRun]:
 
 def _unchanged(job: Job, seen: Collection[str]) -> bool:
     """Whether the store has the same runs of this job as before."""
-    return {run.id for run in _stored(job)} == seen
+    return {run.id for run in _stored(job, _cells(job))} == seen
 
 
-def _cells(job: Job, rank: Rank) -> list[StoredRun]:
-    """The finished cells of a rank, oldest first: those with the same run key."""
-    return job.experiment.find(f"tags.kind = 'cell' and tags.run_key = '{run_key(job.settings, job.data, rank)}'")
+def _cells(job: Job) -> Cells:
+    """The finished cells of each rank, oldest first: those with the same run key."""
+    keys = {rank: run_key(job.settings, job.data, rank) for rank in job.ranks}
+    return {rank: job.experiment.find(f"tags.kind = 'cell' and tags.run_key = '{key}'") for rank, key in keys.items()}
 
 
-def _newest(job: Job, old: Collection[str]) -> dict[Rank, StoredRun]:
+def _newest(job: Job, cells: Cells, old: Collection[str]) -> dict[Rank, StoredRun]:
     """The newest finished cell of each rank that has one, but for runs with the ids `old`."""
     newest = {}
-    for rank in job.ranks:
-        for run in _cells(job, rank):
+    for rank, runs in cells.items():
+        for run in runs:
             # A cell whose search ran out of time, or without the model that is asked for, does not count.
             kept = not job.settings.save_model or run.tags.get("model") == "kept"
             if kept and run.tags.get("search") != "cut" and run.id not in old:

@@ -20,6 +20,9 @@ from edlae_sweeps.tracking.runs import Run, live_run
 from edlae_sweeps.tracking.view import experiment_tags
 from edlae_sweeps.tracking.watch import pages
 
+# How much too early the start of a process may be: Linux counts it from the boot, whose time it gives in whole seconds.
+_START_SECONDS = 1
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -37,7 +40,7 @@ class StoredRun:
         """Whether another process finished it after this one had started, as far as their clocks agree."""
         own = process_tags()
         same = all(self.tags.get(name) == own[name] for name in ("machine", "pid", "pid_ticks"))
-        return not same and self.ended > float(own["pid_start"])
+        return not same and self.ended > float(own["pid_start"]) + _START_SECONDS
 
 
 @dataclass(frozen=True)
