@@ -38,8 +38,8 @@ def write_reports(settings: ReportSettings) -> None:
         from edlae_sweeps.reporting import report
         from edlae_sweeps.tracking import Store
 
-    folder = Path(settings.tracking.dir)
-    store = Store(settings.tracking.uri, folder)
+        folder = Path(settings.tracking.dir)
+        store = Store(settings.tracking.uri, folder)
     names = store.existing() if settings.datasets is None else settings.datasets
     written = 0
     for name in names:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load, load_gram, summarize
+from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.jobs.compute import Job
 from edlae_sweeps.jobs.files import write_context
 from edlae_sweeps.jobs.finished import complete, finished
@@ -51,7 +52,9 @@ def _run(
     multirun: bool,
     beside: bool,
 ) -> list[Result]:
-    store = Store(settings.tracking.uri, Path(settings.tracking.dir))
+    with quick_imports():
+        # The first of a process imports a good part of MLflow.
+        store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     store.close_orphans()
     data, training = _load(settings)
     ranks = settings.ranks()

@@ -8,7 +8,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.moved import follow_move
@@ -37,9 +36,7 @@ class Store:
             with self._lock, stops_deferred():
                 probe(self.uri)
                 follow_move(self.uri, self._directory)
-                with quick_imports():
-                    # The first of a process imports the store.
-                    self._client = MlflowClient(self.uri)
+                self._client = MlflowClient(self.uri)
                 self._client.search_experiments(max_results=1)
 
     def experiment(self, name: str, dataset: DatasetRecord, context: Sequence[Path]) -> Experiment:
