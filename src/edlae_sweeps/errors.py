@@ -25,6 +25,10 @@ class SolverError(EdlaeSweepsError):
     """Linear algebra that breaks down for these data and settings."""
 
 
+class DeviceMemoryError(EdlaeSweepsError):
+    """Work that does not fit into the memory of a GPU."""
+
+
 class TrackingError(EdlaeSweepsError):
     """A tracking store that can't be reached, read or written."""
 

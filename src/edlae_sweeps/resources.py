@@ -20,7 +20,8 @@ PROCESS_BYTES = GIB
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_LIST = Path("/proc/self/cgroup")
 
-Device = Literal["cpu", "cuda"]
+# `torch` is PyTorch on the CPU; `auto` is CUDA where PyTorch sees a GPU, else the CPU.
+Device = Literal["cpu", "cuda", "auto", "torch"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Resources:
 
     threads  threads of linear algebra, and batches evaluated at once
     memory   bytes that the whole process may take
-    device   where PyTorch computes (`deep` and `denoising`)
+    device   where dense arrays are computed with
     """
 
     threads: int

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 # Cholesky QR is used only if each unit column is at least this far from the span of the columns before it.
-_DEPENDENT = 0.02
+DEPENDENT = 0.02
 
 
 def normal(random: np.random.Generator, shape: tuple[int, int], dtype: DTypeLike) -> NDArray[Any]:
@@ -26,7 +26,7 @@ def orthonormal(Y: NDArray[Any]) -> NDArray[Any]:
     potrf, geqrf, orgqr = get_lapack_funcs(("potrf", "geqrf", "orgqr"), (Y,))
     factor, info = potrf((Y.T @ Y).T, lower=0, overwrite_a=1)
     basis: NDArray[Any]
-    if info == 0 and factor.diagonal().min() > _DEPENDENT:
+    if info == 0 and factor.diagonal().min() > DEPENDENT:
         basis = trsm(1, factor, Y, side=1, overwrite_b=1)
     else:
         workspace = 64 * Y.shape[1]

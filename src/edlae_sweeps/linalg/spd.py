@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
 from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.errors import SolverError
+from edlae_sweeps.linalg.parts import team
 from edlae_sweeps.resources import blas_threads
 
 _BLOCK = 256
 # Largest share of a row, in bytes per thread, for which OpenBLAS's parallel Cholesky is safe: it packs up to 448 rows
 # at a time into a buffer of 32 MiB.
 _SHARE_BYTES = 64 * 1024
+# Below this n one thread passes over a triangle before others have started.
+_FEW = 1024
 
 
 def mirror_upper(a: NDArray[Any]) -> None:
@@ -23,15 +27,52 @@ def mirror_upper(a: NDArray[Any]) -> None:
 
     Copying by blocks keeps source and target in cache and needs no n×n temporary.
     """
-    for rows, columns in upper_blocks(len(a)):
-        set_above(a.T, rows, columns, a[rows, columns])
+
+    def copy(blocks: list[tuple[slice, slice]]) -> None:
+        for rows, columns in blocks:
+            set_above(a.T, rows, columns, a[rows, columns])
+
+    with team(_threads(len(a))) as each:
+        each(copy, _block_rows(len(a)))
 
 
-def upper_blocks(n: int) -> Iterator[tuple[slice, slice]]:
+def one_norm(a: NDArray[Any]) -> float:
+    """‖S‖₁ of the symmetric S stored in the upper triangle of `a` (n, n); NaN or infinite if an entry is."""
+
+    def sums(blocks: list[tuple[slice, slice]]) -> NDArray[np.float64]:
+        """What these blocks and their mirror images add to the sums of the columns from the first of them."""
+        first = blocks[0][0].start
+        total = np.zeros(len(a) - first)
+        for rows, columns in blocks:
+            block = mirrored = np.abs(a[rows, columns])
+            if rows == columns:
+                block, mirrored = np.triu(block), np.triu(block, 1)
+            total[columns.start - first : columns.stop - first] += block.sum(axis=0)
+            total[: len(block)] += mirrored.sum(axis=1)
+        return total
+
+    with team(_threads(len(a))) as each:
+        totals = each(sums, _block_rows(len(a)))
+    norms = np.zeros(len(a))
+    for total in totals:
+        norms[len(a) - len(total) :] += total
+    return float(norms.max())
+
+
+def _threads(n: int) -> int:
+    return 1 if n < _FEW else blas_threads()
+
+
+def _block_rows(n: int) -> list[list[tuple[slice, slice]]]:
+    """`upper_blocks`, one list for each row of blocks."""
+    return [list(row) for _, row in groupby(upper_blocks(n), key=lambda block: block[0].start)]
+
+
+def upper_blocks(n: int, size: int = _BLOCK) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of the square blocks that cover the upper triangle of an (n, n) array."""
-    for i in range(0, n, _BLOCK):
-        for j in range(i, n, _BLOCK):
-            yield slice(i, min(i + _BLOCK, n)), slice(j, min(j + _BLOCK, n))
+    for i in range(0, n, size):
+        for j in range(i, n, size):
+            yield slice(i, min(i + size, n)), slice(j, min(j + size, n))
 
 
 def set_above(a: NDArray[Any], rows: slice, columns: slice, values: NDArray[Any]) -> None:
@@ -63,13 +104,35 @@ def invert_upper(a: NDArray[Any]) -> None:
     """Replace the upper triangle of a symmetric positive definite A (n, n), in C order, by that of A⁻¹.
 
     Cholesky factorisation (LAPACK potrf, n³/3 flops) and inverse from the factor (potri, 2n³/3). The part below the
-    diagonal is not changed, and is read only for the norm of A.
+    diagonal is neither read nor changed.
 
     Raises SolverError if A has entries that are not finite or is singular to working precision: a pivot ≤ 0, or a
-    reciprocal condition number (1-norm, LAPACK pocon) below the dtype's machine epsilon.
+    reciprocal condition number (1-norm) below the dtype's machine epsilon.
     """
+    norm = one_norm(a)
+    check_norm(norm)
     with safe_threads(len(a) * a.itemsize):
         _invert_upper(a)
+    check_condition(norm, one_norm(a), a.dtype)
+
+
+def check_norm(norm: float) -> None:
+    """Raise SolverError for the norm of a matrix whose entries are not all finite."""
+    if not np.isfinite(norm):
+        raise SolverError("the matrix has entries that are not finite")
+
+
+def check_pivot(pivot: int, before: int, n: int) -> None:
+    """Raise SolverError unless `pivot` is 0; else it is the first one ≤ 0, counted from 1 after those `before`."""
+    if pivot:
+        raise SolverError(f"not positive definite, pivot {before + pivot} of {n} is not positive")
+
+
+def check_condition(norm: float, inverse_norm: float, dtype: DTypeLike) -> None:
+    """Raise SolverError if ‖A‖·‖A⁻¹‖ is too large for the type, or is not a number."""
+    rcond = 1 / (norm * inverse_norm)
+    if not rcond >= np.finfo(dtype).eps:
+        raise SolverError(f"singular to {np.dtype(dtype)} precision, reciprocal condition {rcond:.1e}")
 
 
 @contextmanager
@@ -85,19 +148,11 @@ def safe_threads(row_bytes: int) -> Iterator[None]:
 
 
 def _invert_upper(a: NDArray[Any]) -> None:
-    """`invert_upper` with the current number of threads."""
+    """`invert_upper` with the current number of threads, without its checks of norms."""
     # LAPACK is column-major: the upper triangle of `a` is the lower triangle of its transpose.
-    columns = a.T
-    lange, potrf, pocon, potri = get_lapack_funcs(("lange", "potrf", "pocon", "potri"), (columns,))
-    norm = lange("1", columns)
-    if not np.isfinite(norm):
-        raise SolverError("the matrix has entries that are not finite")
-    factor, info = potrf(columns, lower=1, overwrite_a=1, clean=0)
-    if info > 0:
-        raise SolverError(f"not positive definite, pivot {info} of {len(a)} is not positive")
-    rcond, _ = pocon(factor, norm, uplo="L")
-    if rcond < np.finfo(a.dtype).eps:
-        raise SolverError(f"singular to {a.dtype} precision, reciprocal condition {rcond:.1e}")
+    potrf, potri = get_lapack_funcs(("potrf", "potri"), (a,))
+    factor, info = potrf(a.T, lower=1, overwrite_a=1, clean=0)
+    check_pivot(info, 0, len(a))
     potri(factor, lower=1, overwrite_c=1)
 
 
@@ -125,7 +180,6 @@ def solve_spd(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
     potrf, potrs = get_lapack_funcs(("potrf", "potrs"), (a,))
     with safe_threads(len(a) * a.itemsize):
         factor, info = potrf(a.T, lower=1, overwrite_a=1, clean=0)
-    if info > 0:
-        raise SolverError(f"not positive definite, pivot {info} of {len(a)} is not positive")
+    check_pivot(info, 0, len(a))
     solution: NDArray[np.float64] = potrs(factor, b.astype(a.dtype), lower=1)[0].astype(np.float64)
     return solution

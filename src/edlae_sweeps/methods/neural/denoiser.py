@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from edlae_sweeps.methods.neural.gradient import batches, place, rows_product
+from edlae_sweeps.linalg.torch_sparse import rows_product
+from edlae_sweeps.methods.neural.gradient import batches, place
 from edlae_sweeps.resources import Resources
 
 # Scale of the random start: small, as for any factorisation, but not so small that Adam must first grow it.
