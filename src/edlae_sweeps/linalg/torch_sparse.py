@@ -56,7 +56,7 @@ def gram(X: Any, dtype: DTypeLike, device: torch.device) -> torch.Tensor:
         counts = starts[J.start : J.stop + 1].diff()
         items = torch.arange(len(counts), device=device).repeat_interleave(counts)
         dense = torch.zeros((m, len(counts)), dtype=values.dtype, device=device)
-        dense[users[begin:end], items] = values[begin:end]
+        dense[users[begin:end].long(), items] = values[begin:end]
         product = _csr(starts[: J.stop + 1], users[:end], values[:end], m) @ dense
         result[: J.start, J] = product[: J.start]
         result[J, : J.start] = product[: J.start].T
