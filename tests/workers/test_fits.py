@@ -59,7 +59,7 @@ def assert_measures_are_those_of(fit: Fit, bench: Bench, method: Method) -> None
         for name, value in evaluate(model, getattr(bench.data, part), resources=RESOURCES).summary().items():
             assert metrics[f"{part}/{name}"] == pytest.approx(value, rel=1e-6)
     groups = {"train": state.training_metrics(model)}
-    groups |= weight_metrics(bench.training.operator(1), state.penalty, model, state.edlae)
+    groups |= weight_metrics(bench.training.gram, state.penalty, model, state.edlae)
     expected = {f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()}
     measured = {name: value for name, value in metrics.items() if name.startswith(("train/", "diag", "eq11", "res"))}
     assert measured.keys() >= expected.keys()
