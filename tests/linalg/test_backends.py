@@ -121,6 +121,19 @@ def test_sums_of_products_are_those_of_float64(backend, dtype):
     assert backend.row_sums(A, B).dtype == backend.cross(A, C).dtype == backend.norms(A).dtype == np.float64
 
 
+def test_all_products_of_rows_fill_the_given_array(backend, dtype):
+    Y, out = random((7, 3), dtype), backend.square(7, dtype)
+    filled = backend.outer(backend.array(Y), out)
+    close(backend.host(out), Y @ Y.T, dtype)
+    assert np.shares_memory(backend.host(filled), backend.host(out))
+
+
+def test_scores_of_chosen_items(backend, dtype):
+    scores, items = random((3, 9), dtype), np.array([[8, 0], [1, 1], [4, 2]])
+    taken = backend.taken(backend.array(scores), items)
+    assert np.array_equal(taken, np.take_along_axis(scores, items, axis=1))
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_the_upper_triangle_becomes_the_inverse(backend, dtype, n):
     values = spd(n, dtype)
