@@ -31,11 +31,15 @@ class Resources:
     threads  threads of linear algebra, and batches evaluated at once
     memory   bytes that the whole process may take
     device   where dense arrays are computed with
+    device_memory  bytes that arrays may take there, if it has memory of its own
+    may_fall_back  whether the CPU takes over if that is too little
     """
 
     threads: int
     memory: int
     device: Device = "cpu"
+    device_memory: int | None = None
+    may_fall_back: bool = False
 
     @classmethod
     def here(cls, threads: int | None = None, memory: int | None = None, device: Device = "cpu") -> "Resources":
@@ -55,8 +59,8 @@ class Resources:
 
     @property
     def matrix_bytes(self) -> int:
-        """Bytes that matrices may take: `memory` without what the process needs otherwise."""
-        return self.memory - PROCESS_BYTES
+        """Bytes that matrices may take: those of the device, or `memory` without what the process needs otherwise."""
+        return self.memory - PROCESS_BYTES if self.device_memory is None else self.device_memory
 
 
 def cores() -> int:

@@ -22,7 +22,7 @@ from common import Bench, load_data, load_training, parser, resources, settings,
 from edlae_sweeps.datasets import HeldOut, Prepared, TrainingData
 from edlae_sweeps.evaluation import PerUser, evaluate_nested
 from edlae_sweeps.linalg import backend_for, check_device
-from edlae_sweeps.linalg.backend import has_cuda
+from edlae_sweeps.linalg.device import has_cuda
 from edlae_sweeps.methods import Method
 from edlae_sweeps.models import Model
 from edlae_sweeps.resources import Device, Resources

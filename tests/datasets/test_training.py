@@ -6,6 +6,7 @@ from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError, DataError
+from edlae_sweeps.resources import GIB, Resources
 
 
 def random_matrix(seed: int = 0, users: int = 9, items: int = 5) -> np.ndarray:
@@ -134,7 +135,7 @@ def test_another_operator_serves_where_g_is_only_multiplied_with():
     data = TrainingData(random_matrix())
     operator = TrainingData(random_matrix(1)).gram
     changed = data.with_operator(operator)
-    assert changed.operator(1) is operator
+    assert changed.operator(Resources(1, GIB)) is operator
     # What was made so far is shared.
     gram = data.gram
     assert data.with_operator(operator).gram is gram

@@ -11,7 +11,19 @@ from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods import METHODS, Admm, Closed, Dan, Deep, Deql, Relaxed, Svd, Unconstrained, ZeroDiag
+from edlae_sweeps.methods import (
+    METHODS,
+    Admm,
+    AdmmPublished,
+    Closed,
+    Dan,
+    Deep,
+    Deql,
+    Relaxed,
+    Svd,
+    Unconstrained,
+    ZeroDiag,
+)
 from edlae_sweeps.resources import GIB, Resources
 
 TRAINED_CASES = [
@@ -260,5 +272,7 @@ def test_an_index_of_numpy_is_a_rank(X):
 
 
 def test_a_device_that_the_method_does_not_use_is_refused(X):
-    with pytest.raises(ConfigError, match="device=cuda: closed runs on the CPU"):
-        Closed().fit(training(X), 5, resources=Resources(1, GIB, "cuda"))
+    with pytest.raises(ConfigError, match="device=cuda: admm_published runs on the CPU"):
+        AdmmPublished().fit(training(X), 5, resources=Resources(1, GIB, "cuda"))
+    with pytest.raises(ConfigError, match=r"device=torch: gram=products runs on the CPU|needs PyTorch"):
+        Closed().fit(training(X).with_products(), 5, resources=Resources(1, GIB, "torch"))

@@ -1,4 +1,4 @@
-"""The low-rank step in each of its layouts: the same model from three arrays, two, or one."""
+"""The low-rank step in each of its layouts: the same model from two arrays by either solver, or from one."""
 
 import tracemalloc
 from dataclasses import replace
@@ -10,13 +10,15 @@ from cases import PLENTY, topics
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.methods import Closed, Dan, Deql, Relaxed, Unconstrained
+from edlae_sweeps.methods.closed import low_rank
 from edlae_sweeps.methods.closed.closed import column_max
 from edlae_sweeps.methods.closed.in_place import solve_in_place
 from edlae_sweeps.methods.closed.inverse import edlae_diagonal
 from edlae_sweeps.methods.closed.low_rank import choose_layout, layout_bytes, solve_low_rank, zero_guess
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
 
-N, K = 400, 20
+# A dense solver takes more memory than the block method at this K.
+N, K = 400, 60
 MEMBERS = {
     "closed": Closed(l2=5, dropout=0.2, eig_tol=1e-10),
     "closed, column_max": Closed(l2=5, dropout=0.2, beta="column_max", eig_tol=1e-10),
@@ -43,12 +45,13 @@ def memory_for(layout: str, n: int, k: int, itemsize: int) -> Resources:
 @pytest.mark.parametrize("method", MEMBERS.values(), ids=MEMBERS)
 @pytest.mark.parametrize("layout", ["blocks", "lean"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-5), ("float32", 2e-3)])
-def test_layouts_give_the_same_model(method, layout, dtype, tolerance, X):
+def test_layouts_give_the_same_model(method, layout, dtype, tolerance, X, monkeypatch):
     reference = method.fit(TrainingData(X, "float64"), K, resources=PLENTY)
     assert reference.record.solver == "dense"
     data = TrainingData(X, dtype)
     before = data.gram.copy()
-    state = method.prepare(data, K, memory_for(layout, N, K, data.dtype.itemsize))
+    monkeypatch.setattr(low_rank, "choose_layout", lambda *_: layout)
+    state = method.prepare(data, K, PLENTY)
     model = method.fit(state, K)
     assert model.U.dtype == model.V.dtype == dtype
     assert model.U.flags.c_contiguous
@@ -90,10 +93,7 @@ def test_full_rank_of_weighted_data_with_a_guess_of_the_diagonal(layout):
     X = X * np.where(np.arange(80) % 7, 1.0, 300.0)
     penalty = np.full(80, 5.0)
     G = (X.T @ X).astype("float32")
-    if layout == "blocks":
-        _, full, _ = solve_in_place(G, penalty, 10, edlae_diagonal, column_max, 1e-8, lean=False)
-    else:
-        _, full, _ = solve_low_rank(G, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
+    _, full, _ = solve_in_place(G, penalty, 10, edlae_diagonal, column_max, 1e-8, layout)
     _, exact, _ = solve_low_rank(X.T @ X, penalty, 10, edlae_diagonal, column_max, 1e-8, 64 * GIB)
     assert np.abs(full.B - exact.B).max() < 5e-5
 
@@ -101,10 +101,10 @@ def test_full_rank_of_weighted_data_with_a_guess_of_the_diagonal(layout):
 @pytest.mark.parametrize("kind", ["Fortran", "read-only", "strided"])
 def test_g_may_be_any_array(kind, X):
     G, penalty = X.T @ X, np.full(N, 5.0)
-    reference, *_ = solve_in_place(G.copy(), penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
+    reference, *_ = solve_in_place(G.copy(), penalty, K, edlae_diagonal, zero_guess, 1e-8, "lean")
     given = {"Fortran": np.asfortranarray(G), "read-only": G.copy(), "strided": np.repeat(G, 2, axis=1)[:, ::2]}[kind]
     given.flags.writeable = kind != "read-only"
-    model, *_ = solve_in_place(given, penalty, K, edlae_diagonal, zero_guess, 1e-8, lean=True)
+    model, *_ = solve_in_place(given, penalty, K, edlae_diagonal, zero_guess, 1e-8, "lean")
     np.testing.assert_allclose(model.U @ model.V.T, reference.U @ reference.V.T, atol=1e-9)
     assert np.array_equal(given, G)
 
@@ -132,7 +132,7 @@ def test_the_quickest_layout_that_fits():
         "less than one": "lean",
     }
     assert one < 1.3 * 4 * n * n
-    assert two < 2.1 * 4 * n * n
+    assert two < 2.2 * 4 * n * n
     # LAPACK if it is quicker and fits, or if no gap is allowed.
     assert choose_layout(500, 200, 8, tolerance, 8 * GIB) == "dense"
     assert choose_layout(500, 200, 8, tolerance, 0) == "lean"

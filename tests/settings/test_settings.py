@@ -64,7 +64,7 @@ def test_invalid_ranks_are_refused(rank):
         (lambda: Settings(seed=2**32), "seed="),
         (lambda: Settings(seed="1"), "seed=1: choose a whole number"),
         (lambda: Settings(dtype="float16"), "dtype=float16: choose from float32, float64"),
-        (lambda: Settings(device="tpu"), "device=tpu: choose from cpu, cuda"),
+        (lambda: Settings(device="tpu"), "device=tpu: choose from cpu, cuda, auto"),
         (lambda: Settings(on_error="ignore"), "on_error=ignore: choose from continue, stop"),
         (lambda: Settings(threads=0), "threads=0"),
         (lambda: Settings(memory=0), "memory=0"),

@@ -7,18 +7,14 @@ from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array, triu, vstack
 
 from edlae_sweeps.datasets.base import Advance
-from edlae_sweeps.linalg import mirror_upper
+from edlae_sweeps.linalg import backend_for, mirror_upper
 
 _BLOCK = 2048
 
 
 def gram_matrix(X: Any, dtype: DTypeLike = "float32") -> NDArray[Any]:
     """G = XᵀX (n, n) of any SciPy sparse matrix or array X (m, n) with any values. No data set is needed."""
-    matrix = csr_array(X, dtype=dtype)
-    by_item = matrix.T.tocsr()
-    gram = np.empty((matrix.shape[1], matrix.shape[1]), dtype=dtype)
-    for start in range(0, len(gram), _BLOCK):
-        gram[start : start + _BLOCK] = (by_item[start : start + _BLOCK] @ matrix).toarray()
+    gram: NDArray[Any] = backend_for("cpu").gram(csr_array(X, dtype=dtype), dtype)
     return gram
 
 

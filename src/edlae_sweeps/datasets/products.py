@@ -19,7 +19,7 @@ Part = tuple[slice, csr_array]
 
 
 class Gram(Protocol):
-    """G (n, n) as an operator: the dense array, or `GramProducts`."""
+    """G (n, n) as an operator on arrays of NumPy: the dense array, one on a device, or `GramProducts`."""
 
     def diagonal(self) -> NDArray[Any]:
         """diag G (n,)."""

@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 from edlae_sweeps.datasets.gram import gram_matrix
 from edlae_sweeps.datasets.products import Gram, GramProducts, Part, item_parts
 from edlae_sweeps.errors import ConfigError, DataError
+from edlae_sweeps.linalg import Array, backend_for, operator_of
+from edlae_sweeps.resources import Device, Resources
 
 
 class TrainingData:
@@ -41,6 +43,7 @@ class TrainingData:
         self._make_gram = gram
         self._by_products = by_products
         self._operator: Gram | None = None
+        self._on_device: tuple[Device, Array] | None = None
 
     @property
     def X(self) -> csr_array:  # noqa: N802 - a matrix
@@ -88,11 +91,28 @@ class TrainingData:
         data._operator = operator
         return data
 
-    def operator(self, threads: int) -> Gram:
-        """G as an operator: the array, or its products on this number of threads."""
+    def operator(self, resources: Resources) -> Gram:
+        """G as an operator on arrays of NumPy: the array, or its products on the threads or the device."""
         if self._operator is not None:
             return self._operator
-        return self.products(threads) if self._by_products else self.gram
+        if self._by_products:
+            return self.products(resources.threads)
+        operator: Gram = operator_of(self.gram_on(resources.device))
+        return operator
+
+    def gram_on(self, device: Device) -> Array:
+        """G on a device, made there from X on first use and kept; on the CPU, `gram`."""
+        if device == "cpu":
+            return self.gram
+        self._check_dense()
+        if self._on_device is None or self._on_device[0] != device:
+            self._on_device = None
+            self._on_device = device, backend_for(device).gram(self._X, self._dtype)
+        return self._on_device[1]
+
+    def leave_device(self) -> None:
+        """Free G on a device."""
+        self._on_device = None
 
     def products(self, threads: int) -> GramProducts:
         """G as products on this number of threads, whether or not there is the array."""
@@ -108,8 +128,7 @@ class TrainingData:
 
         Raises ConfigError for data with G as products.
         """
-        if self._by_products:
-            raise ConfigError("gram=products: this needs G as a dense array; choose gram=dense")
+        self._check_dense()
         gram = gram_matrix(self._X, self._dtype) if self._make_gram is None else self._make_gram()
         if gram.shape != (self.n_items, self.n_items):
             raise ValueError(f"gram has shape {gram.shape}, but X has {self.n_items} items")
@@ -121,6 +140,10 @@ class TrainingData:
         squares = np.square(self._X.data, dtype=np.float64)
         sums = np.bincount(self._X.indices, weights=squares, minlength=self.n_items)
         return sums.astype(np.float64, copy=False)
+
+    def _check_dense(self) -> None:
+        if self._by_products:
+            raise ConfigError("gram=products: this needs G as a dense array; choose gram=dense")
 
     def __repr__(self) -> str:
         """Sizes and type, without the arrays."""

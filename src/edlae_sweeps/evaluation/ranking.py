@@ -10,15 +10,17 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
-from edlae_sweeps.linalg import in_threads
+from edlae_sweeps.linalg import in_threads, settle, with_fallback
 from edlae_sweeps.models import Model
-from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items
+from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items, on_device
 from edlae_sweeps.resources import Resources
 
 # Bytes of the scores in memory. Copies for the selection, masks and sparse temporaries take about three times as much.
 _BATCH_BYTES = 96 * 1024**2
 # Users of a batch, at most: more make the products no faster, and their scores leave the caches.
 _BATCH_USERS = 256
+# The same on a device.
+_DEVICE_BYTES = 512 * 1024**2
 _Result = TypeVar("_Result")
 
 
@@ -34,7 +36,7 @@ class Popularity:
 
     def halves(self) -> tuple[Encode, NDArray[Any]]:
         """A hidden unit that is always 1, and its weights, the counts."""
-        return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.counts[:, None]
+        return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.counts[:, None].astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,16 @@ def evaluate(
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
     called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing.
     """
-    threads = (resources or Resources.here()).threads
 
-    def work(fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
-        return _metrics_of(best_items(model, fold_in, DEPTH).items, targets)
+    def ranked(using: Resources) -> list[NDArray[np.float64]]:
+        scorer = on_device(model, using.device)
 
-    parts = _by_batch(held_out, threads, work, advance, batch_width(model, held_out.targets.shape[1]))
+        def work(fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
+            return _metrics_of(best_items(scorer, fold_in, DEPTH).items, targets)
+
+        return _by_batch(held_out, using, work, advance, batch_width(scorer, held_out.targets.shape[1]))
+
+    parts = with_fallback(settle(resources or Resources.here()), ranked)
     return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
 
 
@@ -89,18 +95,21 @@ def evaluate_nested(
     columns between: together one product of the largest rank, and one selection of the best items for each rank.
     Raises ValueError for a model without factors.
     """
-    factors = model.factors()
-    if factors is None:
+    if model.factors() is None:
         raise ValueError(f"{model!r} has no factors U and V to cut ranks from")
-    U, V = factors
 
-    def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
-        best = best_by_rank(fold_in @ U, V, ranks, fold_in, DEPTH)
-        return [_metrics_of(each.items, targets) for each in best]
+    def ranked(using: Resources) -> list[list[NDArray[np.float64]]]:
+        scorer = on_device(model, using.device)
+        encode, V = scorer.halves()
 
-    width = batch_width(model, len(V))
-    users, threads = _counted(held_out) + held_out.first_user, (resources or Resources.here()).threads
-    by_rank = zip(*_by_batch(held_out, threads, work, advance, width), strict=True)
+        def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
+            best = best_by_rank(encode(fold_in), V, ranks, fold_in, DEPTH)
+            return [_metrics_of(each.items, targets) for each in best]
+
+        return _by_batch(held_out, using, work, advance, batch_width(scorer, model.n_items))
+
+    users = _counted(held_out) + held_out.first_user
+    by_rank = zip(*with_fallback(settle(resources or Resources.here()), ranked), strict=True)
     return {rank: PerUser(users, *np.concatenate(parts, axis=1)) for rank, parts in zip(ranks, by_rank, strict=True)}
 
 
@@ -111,7 +120,7 @@ def _counted(held_out: HeldOut) -> NDArray[np.int64]:
 
 def _by_batch(
     held_out: HeldOut,
-    threads: int,
+    resources: Resources,
     work: Callable[[csr_array, csr_array], _Result],
     advance: Advance | None,
     width: int,
@@ -119,11 +128,13 @@ def _by_batch(
     """The results of `work` on fold-in and targets of each batch of counted users, in order.
 
     `width` is the number of items that `work` scores at once for all users of a batch.
-    `threads` batches run at once, with one BLAS thread each: sparse products and selection use no more, and all of it
-    runs outside Python's lock.
+    As many batches run at once as there are threads, with one BLAS thread each: sparse products and selection use no
+    more, and all of it runs outside Python's lock. On a device one batch after the other.
     """
-    counted = _counted(held_out)
+    counted, threads = _counted(held_out), resources.threads
     size = max(1, min(_BATCH_USERS, _BATCH_BYTES // (threads * 8 * width)))
+    if resources.device != "cpu":
+        threads, size = 1, max(1, _DEVICE_BYTES // (8 * width))
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
     parts: list[_Result] = []
     done = 0

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.datasets import Gram
+from edlae_sweeps.linalg import operator_of
 from edlae_sweeps.models import FullRank, Model
 from edlae_sweeps.models.objective import Vector, inner, row_sums
 
@@ -29,7 +30,7 @@ def weight_metrics(
     quantiles = np.quantile(row_sums(*factors), list(_QUANTILES.values()))
     metrics = {"diagonal": {name: float(value) for name, value in zip(_QUANTILES, quantiles, strict=True)}}
     if edlae is not None:
-        BV = (edlae.B if B is None else B) @ factors[1]
+        BV = (operator_of(edlae.B) if B is None else B) @ factors[1]
         metrics["eq11"] = eq_11(gram, penalty, edlae, *factors, BV)
         metrics["residual"] = residual(edlae, *factors, BV)
     return metrics

@@ -1,15 +1,19 @@
 """Checks before a job starts: whether it fits into memory and onto the disk."""
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import backend_for, on_cpu
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
 from edlae_sweeps.serving import UserHistory
 from edlae_sweeps.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def check_memory(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> None:
@@ -26,11 +30,41 @@ def check_memory(settings: Settings, ranks: Sequence[Rank], data: TrainingData, 
 
 
 def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> int:
-    """Estimated peak of the process in bytes."""
+    """Estimated peak of the process in bytes; beside a GPU with memory of its own, only of its models."""
+    if resources.device_memory is not None:
+        return PROCESS_BYTES + settings.method.estimate(data, ranks, resources).model_bytes
+    return PROCESS_BYTES + arrays_needed(settings, ranks, data, resources)
+
+
+def arrays_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> int:
+    """Estimated peak of all arrays in bytes, where they are."""
     method = settings.method
     # The search of an iterative method keeps a second inverse.
     kept = data.n_items**2 * data.dtype.itemsize if settings.tune.name != "off" and not method.nested else 0
-    return kept + PROCESS_BYTES + method.estimate(data, ranks, resources).bytes
+    return kept + method.estimate(data, ranks, resources).bytes
+
+
+def settle_device(settings: Settings, data: TrainingData, resources: Resources) -> Resources:
+    """The resources with the device that the job uses; one line says so if it is not the CPU, or a GPU is too small.
+
+    Raises ConfigError or MissingExtra if `device` names one that is not here or too small.
+    """
+    settled = settings.method.settled(data, resources)
+    if settled.device == "cpu":
+        return settled
+    name, room = backend_for(settled.device).name, settled.device_memory
+    needed = arrays_needed(settings, settings.ranks(), data, settled)
+    if room is None or needed <= room:
+        _log.info("device: %s", name)
+        return settled
+    told = (
+        f"device={settings.device}: rank={settings.rank} on {data.n_items} items in {settings.dtype} needs about "
+        f"{needed / GIB:.1f} GiB, and {room / GIB:.1f} GiB are free on {name}"
+    )
+    if not settled.may_fall_back:
+        raise ConfigError(f"{told}: choose device=cpu, device=auto or a smaller rank")
+    _log.warning("%s; the CPU takes over", told)
+    return on_cpu(settled)
 
 
 def check_disk(

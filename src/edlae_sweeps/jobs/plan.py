@@ -10,8 +10,9 @@ from edlae_sweeps.console import print_table
 from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.jobs.limits import memory_needed
 from edlae_sweeps.jobs.result import Result, cell_name
+from edlae_sweeps.linalg import backend_for
 from edlae_sweeps.methods import Rank
-from edlae_sweeps.resources import GIB, Resources
+from edlae_sweeps.resources import GIB, Device, Resources
 from edlae_sweeps.settings import Optuna, Settings
 
 # Seconds to select the best items, for each user and item; scoring at small ranks takes about the same.
@@ -28,7 +29,7 @@ def print_plan(
     evaluations: int | None,
 ) -> None:
     """Print a row for each cell, and one for the `evaluations` of a search still to come (None: all of them)."""
-    unit = _product_seconds(settings.dtype, data.n_items)
+    unit = _product_seconds(settings.dtype, data.n_items, resources.device)
     # Of the validation users; there are as many test users.
     scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
     memory = f"{memory_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB"
@@ -59,10 +60,12 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:,.0f} s"
 
 
-def _product_seconds(dtype: str, n: int) -> float:
-    """Seconds of one n×n×n product, from a smaller one."""
-    a = np.ones((_PROBE, _PROBE), dtype=dtype)
-    a @ a
+def _product_seconds(dtype: str, n: int, device: Device) -> float:
+    """Seconds of one n×n×n product on a device, from a smaller one."""
+    backend = backend_for(device)
+    a = backend.array(np.ones((_PROBE, _PROBE), dtype=dtype))
+    # A device answers before it has computed: ask for a number of the result.
+    backend.diagonal(a @ a)
     start = time.perf_counter()
-    a @ a
+    backend.diagonal(a @ a)
     return (time.perf_counter() - start) * (n / _PROBE) ** 3

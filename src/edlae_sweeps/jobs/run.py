@@ -15,7 +15,7 @@ from edlae_sweeps.jobs.compute import Job
 from edlae_sweeps.jobs.files import write_context
 from edlae_sweeps.jobs.finished import complete, finished
 from edlae_sweeps.jobs.gram import settle_gram
-from edlae_sweeps.jobs.limits import check_disk, check_memory
+from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.plan import print_plan
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.resources import GIB, Resources
@@ -60,6 +60,7 @@ def _run(
     ranks = settings.ranks()
     check_against_data(ranks, data)
     settings, training = settle_gram(settings, training, resources)
+    resources = settle_device(settings, training, resources)
     check_memory(settings, ranks, training, resources)
     if settings.save_model:
         check_disk(settings, ranks, data, training, resources, output)

@@ -13,31 +13,31 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import eigh, get_blas_funcs, get_lapack_funcs
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg.orthonormal import normal, orthonormal
+from edlae_sweeps.linalg.backend import Array, Backend, backend_for
+from edlae_sweeps.linalg.orthonormal import normal
 
-# Y (n, b) in Fortran order → M Y.
-Product = Callable[[NDArray[Any]], NDArray[Any]]
+# Y (n, b) with contiguous columns → M Y, a new array.
+Product = Callable[[Array], Array]
 
 _SEED = 0
 _TINY = 1e-30
 # Eigenvalues below this multiple of machine epsilon, relative to the largest, count as rounding errors.
 _ROUNDING = 8
-# Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 12,500 on two cores.
+# Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 1,152 to 12,500 on two cores.
 EIGENPAIRS_PRODUCTS = 6.0
 # Cost of reading M in each product with a block, in columns.
-READING = 80
+READING = 40
 # Columns per step for an operator that is not an array.
 NARROW = 16
-# Used where the eigenpairs of H take longer than a step: the number of columns at the first check, as a multiple of k,
-# and the least factor by which a step of 64 columns is expected to reduce the gap. On debian, ml-1m and ml-20m-like
-# the factor was 5 to 30, and larger towards the end.
-_FIRST_CHECK = 2.5
-_FALL, _FALL_COLUMNS = 8.0, 64
-# Largest inner product of two computed eigenvectors that Cholesky may orthogonalise.
-_LOST = 0.3
+# A look at the eigenpairs of H that takes no more than this share of a step is not worth foretelling.
+_CHEAP = 0.1
+# The other looks: the number of columns at the first one, as a multiple of k, the factor by which the first step after
+# it is expected to reduce the gap, and the exponent of this factor as the steps go on. On debian, ml-1m and
+# ml-20m-like a step reduces the gap by a factor of 3 to 50, and each by more than the one before.
+_FIRST_LOOK = 2.0
+_FALL, _ACCELERATION = 8.0, 4 / 3
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Eigenpairs:
     steps  number of products with a block; 0 for a dense solver
     """
 
-    values: NDArray[Any]
-    vectors: NDArray[Any]
+    values: NDArray[np.float64]
+    vectors: Array
     gap: float
     steps: int
 
@@ -72,17 +72,24 @@ def basis_columns(n: int, k: int, narrow: bool = False) -> int:
 
 
 def block_workspace(n: int, k: int, itemsize: int, narrow: bool = False) -> int:
-    """Peak bytes of `block_krylov`: the basis, the blocks of H, and the temporaries of a step or of a check.
+    """Peak bytes of `block_krylov`: the basis, the blocks of H, and the temporaries of a step or of a look.
 
-    A check needs the last block, the eigenvectors of H, and H or V. Not counted: a basis that outgrows its expected
-    size, and H in float64 where that fallback is needed.
+    A look needs the last block; then H with the vectors of its tridiagonal form, as many in float64, and S of them; or
+    S and V. Not counted: a basis that outgrows its expected size.
     """
     m, b = basis_columns(n, k, narrow), block_width(k, narrow)
-    return (n * m + 2 * b * m + max(4 * n * b, n * b + m * m + max(m * m, n * k))) * itemsize
+    look = max(m * m * (itemsize + 8), n * k * itemsize) + m * k * itemsize
+    return (n * m + 2 * b * m + n * b) * itemsize + max(3 * n * b * itemsize, look)
 
 
 def block_krylov(
-    product: Product, n: int, k: int, dtype: DTypeLike, tolerance: float, narrow: bool = False
+    product: Product,
+    n: int,
+    k: int,
+    dtype: DTypeLike,
+    tolerance: float,
+    narrow: bool = False,
+    backend: Backend | None = None,
 ) -> Eigenpairs:
     """The k leading eigenpairs of M (n, n), up to a relative gap of captured energy Σθ of `tolerance`.
 
@@ -90,90 +97,95 @@ def block_krylov(
     Σ‖r_i‖² / (θ_i − μ), where μ is the mean of the last block's Rayleigh quotients; a factor of two accounts for later
     steps.
 
-    Flops: 2n²m for the products, 4nm² for orthogonalisation, 2nmk for V, and the eigenpairs of H; m is 2.5k to 3.5k.
-    `narrow` is for an operator that is not an array (see `block_width`). The random starting block is the same in every
-    call.
+    Flops: 2n²m for the products, 4nm² for orthogonalisation, 2nmk for V, and the eigenpairs of H; m is 2k to 3k.
+    `narrow` is for an operator that is not an array (see `block_width`); `backend` is that of the arrays which
+    `product` takes and returns, by default the CPU's. The random starting block is the same in every call.
 
     Raises SolverError if a basis of min(n, 8k + 32b) columns leaves a larger gap.
     """
-    random = np.random.default_rng(_SEED)
     b = block_width(k, narrow)
-    basis = Basis(n, basis_columns(n, k, narrow), min(n, 8 * k + 32 * b), dtype)
-    basis.append(orthonormal(normal(random, (n, min(b, n)), dtype)))
-    steps, due = 0, _FIRST_CHECK * k
-    checks: list[tuple[int, float]] = []
+    basis = Basis(n, basis_columns(n, k, narrow), min(n, 8 * k + 32 * b), dtype, backend or backend_for("cpu"))
+    basis.start(b)
+    steps, due = 0, _FIRST_LOOK * k
+    looks: list[tuple[int, float]] = []
     while True:
         W = product(basis.last)
         steps += 1
         basis.project(W)
-        m = basis.m
-        if m == basis.largest or m >= due or (m >= 1.5 * k and _is_cheap(n, m, b, narrow)):
+        m, full = basis.m, basis.m == basis.largest
+        if full or m >= due or (m >= 1.5 * k and _is_cheap(n, m, b, narrow)):
             values, S = basis.eigenpairs(k)
             gap = 0.0 if m == n else basis.gap(values, S, W)
             if gap <= tolerance:
                 return Eigenpairs(values, basis.Q @ S, gap, steps)
-            if m == basis.largest:
-                raise SolverError(
-                    f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}: "
-                    "raise method.eig_tol, or set it to 0 for the dense eigensolver"
-                )
-            checks.append((steps, min(1.0, gap)))
-            ahead = b * _steps_left(checks, tolerance, b)
+            if full:
+                found = f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}"
+                raise SolverError(f"{found}: raise method.eig_tol, or set it to 0 for the dense eigensolver")
+            looks.append((steps, min(1.0, gap)))
+            ahead = b * _steps_left(looks, tolerance)
             # A step of a narrow operator costs more than a look.
             due = m + (min(ahead, k // 2) if narrow else ahead)
-        basis.append(basis.next_block(W, random))
+        basis.append(basis.next_block(W))
 
 
 def _is_cheap(n: int, m: int, b: int, narrow: bool) -> bool:
-    """True if the eigenpairs of H (m, m) take no longer than a step with b columns.
+    """True if the eigenpairs of H (m, m) take little time beside a step with b columns.
 
     Of a step of a narrow operator only the orthogonalisation is known, 4nmb flops.
     """
     if narrow:
         return 2 * EIGENPAIRS_PRODUCTS * m**3 <= 4 * n * m * b
-    return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= (b + READING) / n
+    return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= _CHEAP * (b + READING) / n
 
 
-def _steps_left(checks: list[tuple[int, float]], tolerance: float, b: int) -> int:
-    """Expected number of steps until the gap is at most `tolerance`. `checks` are earlier (step, gap) pairs."""
-    fall = _FALL ** min(1.0, b / _FALL_COLUMNS)
-    if len(checks) > 1:
-        (before, larger), (now, smaller) = checks[-2:]
-        fall = max(fall, (larger / smaller) ** (1 / (now - before)))
-    return math.ceil(math.log(checks[-1][1] / tolerance) / math.log(fall))
+def _steps_left(looks: list[tuple[int, float]], tolerance: float) -> int:
+    """Expected number of steps until the gap is at most `tolerance`. `looks` are earlier (step, gap) pairs.
+
+    A step too few costs another look, a step too many its columns in all that follows.
+    """
+    fall = _FALL
+    if len(looks) > 1:
+        (before, larger), (now, smaller) = looks[-2:]
+        fall = max(fall, (larger / smaller) ** (_ACCELERATION / (now - before)))
+    return max(1, round(math.log(looks[-1][1] / tolerance) / math.log(fall)))
 
 
 class Basis:
     """Orthonormal Q (n, m), which grows by blocks, and H = QᵀMQ (m, m), which is block tridiagonal."""
 
-    def __init__(self, n: int, expected: int, largest: int, dtype: DTypeLike) -> None:
+    def __init__(self, n: int, expected: int, largest: int, dtype: DTypeLike, backend: Backend) -> None:
         self.largest = largest
+        self._backend, self._dtype, self._random = backend, np.dtype(dtype), np.random.default_rng(_SEED)
         # First columns of the last block but one, of the last block, and of the next one.
         self._before, self._last, self.m = 0, 0, 0
-        self._Q = np.empty((n, expected), dtype=dtype, order="F")
+        self._Q = backend.empty((n, expected), dtype)
         # For each block of columns of H: the non-zero rows down to the diagonal block.
         self._H: list[tuple[slice, slice, NDArray[Any]]] = []
 
     @property
-    def Q(self) -> NDArray[Any]:  # noqa: N802 - a matrix
-        """The basis (n, m), in Fortran order."""
+    def Q(self) -> Array:  # noqa: N802 - a matrix
+        """The basis (n, m), with contiguous columns."""
         return self._Q[:, : self.m]
 
     @property
-    def last(self) -> NDArray[Any]:
+    def last(self) -> Array:
         """The last block (n, b), a view of Q."""
         return self._Q[:, self._last : self.m]
 
-    def append(self, block: NDArray[Any]) -> None:
+    def start(self, b: int) -> None:
+        """Begin with a random block (n, b), the same each time."""
+        self.append(self._backend.orthonormal(self._normal(min(b, len(self._Q)))))
+
+    def append(self, block: Array) -> None:
         """Append an orthonormal block that is orthogonal to Q."""
         self._before, self._last, self.m = self._last, self.m, self.m + block.shape[1]
         if self.m > self._Q.shape[1]:
             grown = min(self.largest, self.m + self.m // 4)
-            self._Q, old = np.empty((len(self._Q), grown), dtype=self._Q.dtype, order="F"), self._Q
+            self._Q, old = self._backend.empty((len(self._Q), grown), self._dtype), self._Q
             self._Q[:, : self._last] = old[:, : self._last]
         self.last[:] = block
 
-    def project(self, W: NDArray[Any]) -> None:
+    def project(self, W: Array) -> None:
         """Remove the components in the last two blocks from W = M·(last block), in place, and store them in H.
 
         Components in earlier blocks are rounding errors, because H is block tridiagonal.
@@ -181,60 +193,40 @@ class Basis:
         now = slice(self._last, self.m)
         local = slice(self._before, self.m)
         within = self._Q[:, local].T @ W
-        self._H.append((local, now, within))
+        self._H.append((local, now, self._backend.host(within)))
         W -= self._Q[:, local] @ within
 
-    def next_block(self, W: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+    def next_block(self, W: Array) -> Array:
         """An orthonormal basis of W that is orthogonal to Q. Overwrites W."""
-        block = orthonormal(W)[:, : self.largest - self.m]
+        block = self._backend.orthonormal(W)[:, : self.largest - self.m]
         block -= self.Q @ (self.Q.T @ block)
         # Columns that lie in Q, because the Krylov space of the starting block is exhausted, become random ones.
-        inside = np.linalg.norm(block, axis=0) < 0.1
-        if inside.any():
-            fresh = normal(random, (len(block), int(inside.sum())), block.dtype)
+        inside = np.flatnonzero(self._backend.norms(block) < 0.1).tolist()
+        if inside:
+            fresh = self._normal(len(inside))
             block[:, inside] = fresh - self.Q @ (self.Q.T @ fresh)
-        return orthonormal(block)
+        return self._backend.orthonormal(block)
 
-    def eigenpairs(self, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The k leading eigenpairs of H: θ (k,) and S (m, k).
+    def _normal(self, b: int) -> Array:
+        """Standard normal numbers (n, b)."""
+        return self._backend.array(normal(self._random, (len(self._Q), b), self._dtype))
 
-        MRRR (LAPACK syevr of the whole spectrum) computes each vector to the accuracy of its own eigenvalue. Divide and
-        conquer is accurate relative to the largest eigenvalue, which in float32 mixes vectors on both sides of the cut
-        at k. MRRR vectors of a cluster may not be orthogonal: Cholesky orthogonalises them, and if vectors coincide,
-        divide and conquer in float64 replaces them.
-        """
-        values, S = self._decomposed("evr", self._Q.dtype, k)
-        potrf, trsm = get_lapack_funcs(("potrf",), (S,))[0], get_blas_funcs("trsm", (S,))
-        products = S.T @ S
-        lost = np.abs(products - np.eye(k, dtype=S.dtype)).max()
-        factor, info = potrf(products, lower=0)
-        if lost > _LOST or info > 0:
-            del S, products, factor
-            return self._decomposed("evd", np.float64, k)
-        return values, trsm(1, factor, S, side=1, overwrite_b=1)
-
-    def _decomposed(self, driver: str, dtype: DTypeLike, k: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """θ (k,) and S (m, k) of H, computed in `dtype` by one of LAPACK's drivers."""
-        negated = self._negated().astype(dtype, copy=False)
-        values, S = eigh(negated, lower=False, overwrite_a=True, check_finite=False, driver=driver)
-        return (-values[:k]).astype(self._Q.dtype), S[:, :k].astype(self._Q.dtype, copy=False)
-
-    def _negated(self) -> NDArray[Any]:
-        """The upper triangle of −H (m, m). LAPACK sorts in ascending order, so the leading pairs of H come first."""
-        H = np.zeros((self.m, self.m), dtype=self._Q.dtype, order="F")
+    def eigenpairs(self, k: int) -> tuple[NDArray[np.float64], Array]:
+        """The k leading eigenpairs of H: θ (k,) and S (m, k)."""
+        H = np.zeros((self.m, self.m), dtype=self._dtype, order="F")
         for rows, columns, block in self._H:
-            np.negative(block, out=H[rows, columns])
-        return H
+            H[rows, columns] = block
+            H[columns, rows] = block.T
+        return self._backend.small_eigenpairs(H, k)
 
-    def gap(self, values: NDArray[Any], S: NDArray[Any], W: NDArray[Any]) -> float:
+    def gap(self, values: NDArray[np.float64], S: Array, W: Array) -> float:
         """The estimated relative gap of energy. W (n, b) is the part of the last product outside Q."""
-        last = slice(self._last, self.m)
-        squares = np.einsum("ij,ij->j", S[last], (W.T @ W) @ S[last], dtype=np.float64)
-        theta = values.astype(np.float64)
+        ends = self._backend.host(S[self._last : self.m])
+        squares = np.einsum("ij,ij->j", ends, self._backend.host(W.T @ W) @ ends, dtype=np.float64)
         quotients = self._H[-1][2].diagonal(self._before - self._last)
         # If k of 1.5k Ritz values include rounding errors, the rank of M is below k, because the start is random. These
         # values miss no energy.
-        rounding = _ROUNDING * np.finfo(values.dtype).eps * theta[0]
-        counted = theta > rounding
-        distance = np.maximum(theta - quotients.mean(dtype=np.float64), rounding)[counted]
-        return float(2 * np.sum(np.maximum(squares[counted], 0) / distance) / (theta.sum() + _TINY))
+        rounding = _ROUNDING * np.finfo(self._dtype).eps * values[0]
+        counted = values > rounding
+        distance = np.maximum(values - quotients.mean(dtype=np.float64), rounding)[counted]
+        return float(2 * np.sum(np.maximum(squares[counted], 0) / distance) / (values.sum() + _TINY))

@@ -159,15 +159,18 @@ def _invert_upper(a: NDArray[Any]) -> None:
 def upper_product(a: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     """S Y (n, b) for the symmetric S (n, n) stored in the upper triangle of `a` (BLAS symm): 2n²b flops.
 
-    `a` is in C order; Y and the result are in Fortran order.
+    `a` is in C order. Neither Y, in C or Fortran order, nor anything else is copied.
     """
-    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=1)
+    symm = get_blas_funcs("symm", (a,))
+    # (SY)ᵀ = YᵀS: what is in C order is transposed in Fortran order.
+    product: NDArray[Any] = symm(1, a.T, Y, lower=1) if Y.flags.f_contiguous else symm(1, a.T, Y.T, side=1, lower=1).T
     return product
 
 
 def lower_product(a: NDArray[Any], diagonal: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     """Like `upper_product`, for an S stored below the diagonal of `a`, with its diagonal in `diagonal` (n,)."""
-    product: NDArray[Any] = get_blas_funcs("symm", (a,))(1, a.T, Y, lower=0)
+    symm = get_blas_funcs("symm", (a,))
+    product: NDArray[Any] = symm(1, a.T, Y, lower=0) if Y.flags.f_contiguous else symm(1, a.T, Y.T, side=1, lower=0).T
     product += (diagonal - a.diagonal()).astype(a.dtype)[:, None] * Y
     return product
 

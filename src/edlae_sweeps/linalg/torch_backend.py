@@ -28,6 +28,12 @@ class Torch:
         self.block = _CPU_BLOCK if self._device.type == "cpu" else _GPU_BLOCK
         _exact_products()
 
+    @property
+    def name(self) -> str:
+        if self._device.type == "cpu":
+            return "cpu, PyTorch"
+        return str(torch.cuda.get_device_name(self._device))
+
     def array(self, values: NDArray[Any]) -> torch.Tensor:
         _exact_products()
         return torch_sparse.tensor(values, self._device)
@@ -95,6 +101,9 @@ class Torch:
     def solve_spd(self, a: torch.Tensor, b: NDArray[Any]) -> NDArray[np.float64]:
         return _vector(torch_spd.solve_spd(a, self.column(b, a), self.block)[:, 0])
 
+    def outer(self, Y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return torch.mm(Y, Y.T, out=out)
+
     def symmetric_product(self, a: torch.Tensor, Y: torch.Tensor) -> torch.Tensor:
         return a @ Y
 
@@ -129,6 +138,9 @@ class Torch:
     def top_items(self, scores: torch.Tensor, depth: int) -> NDArray[np.int64]:
         return self.host(torch_topk.top_items(scores, depth))
 
+    def taken(self, scores: torch.Tensor, items: NDArray[np.int64]) -> NDArray[Any]:
+        return self.host(scores.gather(1, torch.from_numpy(items).to(scores.device)))
+
     def gram(self, X: Any, dtype: DTypeLike) -> torch.Tensor:
         return torch_sparse.gram(X, dtype, self._device)
 
@@ -138,6 +150,11 @@ class Torch:
         # What PyTorch has freed and keeps counts too.
         cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(torch.cuda.mem_get_info(self._device)[0] + cached)
+
+
+def sees_gpu() -> bool:
+    """Whether PyTorch sees a GPU."""
+    return bool(torch.cuda.is_available())
 
 
 def _exact_products() -> None:

@@ -2,16 +2,8 @@
 
 from typing import Any
 
-from edlae_sweeps.methods.base import (
-    Estimate,
-    Look,
-    Method,
-    Observe,
-    Rank,
-    State,
-    largest_rank,
-    low_ranks,
-)
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
+from edlae_sweeps.methods.base import Method, Observe, State
 from edlae_sweeps.methods.closed import Closed, Dan, Deql, Relaxed, Unconstrained
 from edlae_sweeps.methods.iterative import Admm, AdmmPublished, ZeroDiag
 from edlae_sweeps.methods.neural import Deep, Denoising

@@ -5,70 +5,26 @@ Both take what they need from the training data: X, or G = XᵀX.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.linalg import Array, check_device, on_cpu, settle, with_fallback
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank
 from edlae_sweeps.models import FullRank, Model
 from edlae_sweeps.options import Options
 from edlae_sweeps.resources import Device, Resources
 
-Rank = int | Literal["full"]
 Vector = NDArray[np.float64]
 # Called with the model of each epoch; its time does not count as time of the fit.
 Observe = Callable[[Model], None]
 # A SciPy sparse matrix or array, or a dense array.
 Matrix = Any
-
-
-def low_ranks(ranks: Iterable[Rank]) -> list[int]:
-    """The ranks that are numbers."""
-    return [rank for rank in ranks if rank != "full"]
-
-
-def largest_rank(ranks: Iterable[Rank]) -> int:
-    """The largest low rank; 0 if `full` is the only rank."""
-    return max([0, *low_ranks(ranks)])
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a report names and draws a method, and what part it plays there.
-
-    label     its name in words
-    style     matplotlib keywords: color, linestyle, marker, linewidth
-    role      compared: a line of Figure 1; bound: training error alone; trial: a trial of the Proposition, with a
-              picture of its own; timed: the speed-up table alone
-    in_paper  one of the four methods of the paper's Figure 1: ranks that it lacks are reported
-    by_epoch  has the panel by epoch
-    """
-
-    label: str
-    style: Mapping[str, Any]
-    role: Literal["compared", "bound", "trial", "timed"] = "compared"
-    in_paper: bool = False
-    by_epoch: bool = False
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a fit is expected to take.
-
-    products     time in products of n×n×n on this machine
-    seconds      time that does not scale with such a product
-    bytes        peak memory, the Gram matrix included
-    model_bytes  size of the models of all ranks
-    """
-
-    products: float
-    seconds: float
-    bytes: int
-    model_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -81,8 +37,16 @@ class State:
     resources: Resources
 
     @property
+    def gram(self) -> Array:
+        """G (n, n) on the device of the state."""
+        return self.data.gram_on(self.resources.device)
+
+    @property
     def edlae(self) -> FullRank | None:
-        """The full-rank EDLAE model that the method approximates, if there is one and the state holds it (Eq. 11)."""
+        """The full-rank EDLAE model that the method approximates, if there is one and the state holds it (Eq. 11).
+
+        Its B is on the device of the state.
+        """
         return None
 
     def __repr__(self) -> str:
@@ -90,7 +54,7 @@ class State:
 
     def training_metrics(self, model: Model) -> Mapping[str, float]:
         """How well a model fits the training data: `squared_error`, and `objective` (Eq. 7), where they are defined."""
-        return model.training_metrics(self.data.operator(self.resources.threads), self.penalty)
+        return model.training_metrics(self.data.operator(self.resources), self.penalty)
 
 
 S = TypeVar("S", bound=State)
@@ -110,6 +74,9 @@ class Method(Options, ABC, Generic[S]):
     # Whether low ranks can be fitted from products with G alone, and the options that matter only there.
     by_products: ClassVar[bool] = False
     product_options: ClassVar[frozenset[str]] = frozenset()
+
+    # Whether the method computes on the device of the resources.
+    on_device: ClassVar[bool] = True
 
     @property
     def nested(self) -> bool:
@@ -135,10 +102,11 @@ class Method(Options, ABC, Generic[S]):
             )
         if data.by_products:
             self.check_products([max_rank or "full"])
-        resources = resources or Resources.here()
-        self.require(resources.device)
+        resources = self.settled(data, resources or Resources.here())
         with resources.limit_threads():
-            return self._prepare(data, max_rank, resources, advance)
+            return with_fallback(
+                resources, lambda using: self._prepare(data, max_rank, using, advance), data.leave_device
+            )
 
     def fit(
         self,
@@ -168,8 +136,13 @@ class Method(Options, ABC, Generic[S]):
             )
         if state.data.by_products:
             self.check_products([rank])
+
+        def work(using: Resources) -> Model:
+            same = using == state.resources
+            return self._fit(state if same else self.prepare(state.data, state.max_rank, using), rank, advance, observe)
+
         with state.resources.limit_threads():
-            model = self._fit(state, rank, advance, observe)
+            model = with_fallback(state.resources, work, state.data.leave_device)
         return model.described(state.data.item_names, state.data.item_counts)
 
     def fit_ranks(
@@ -210,8 +183,18 @@ class Method(Options, ABC, Generic[S]):
 
     def require(self, device: Device) -> None:
         """Raise MissingExtra or ConfigError if this installation or machine lacks what the method needs."""
-        if device != "cpu":
+        if not self.on_device and device not in ("cpu", "auto"):
             raise ConfigError(f"device={device}: {self.name} runs on the CPU; choose device=cpu")
+        check_device(device)
+
+    def settled(self, data: TrainingData, resources: Resources) -> Resources:
+        """The resources with the device that this method uses for these data."""
+        self.require(resources.device)
+        if self.on_device and not data.by_products:
+            return settle(resources)
+        if resources.device not in ("cpu", "auto"):
+            raise ConfigError(f"device={resources.device}: gram=products runs on the CPU; choose device=cpu")
+        return on_cpu(resources)
 
     def params(self, products: bool = False) -> dict[str, Any]:
         """The options that determine the model, as JSON has them: `product_options` only if G is given as products."""
@@ -237,9 +220,3 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(f"rank=full: {self.name} has low ranks only; choose a whole number, or another method")
         if rank != "full" and (type(rank) is not int or rank < 1):
             raise ConfigError(f"rank={rank}: choose a whole number from 1 to the number of items, or full")
-
-
-def linear_bytes(data: TrainingData, ranks: Sequence[Rank]) -> int:
-    """Bytes of the linear models of these ranks: U and V (n, k) each, or B (n, n) and d (n,), which is in float64."""
-    n, itemsize = data.n_items, data.dtype.itemsize
-    return sum(n * n * itemsize + 8 * n if rank == "full" else 2 * n * rank * itemsize for rank in ranks)

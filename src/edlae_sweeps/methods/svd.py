@@ -11,24 +11,18 @@ from typing_extensions import override
 from edlae_sweeps.datasets import Advance, Gram, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import (
+    Array,
+    backend_for,
     block_krylov,
     block_workspace,
     eigen_products,
     eigen_workspace,
     leading_eigenpairs,
+    operator_of,
     uses_blocks,
 )
-from edlae_sweeps.methods.base import (
-    Estimate,
-    Look,
-    Method,
-    Observe,
-    Rank,
-    State,
-    largest_rank,
-    linear_bytes,
-    low_ranks,
-)
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, linear_bytes, low_ranks
+from edlae_sweeps.methods.base import Method, Observe, State
 from edlae_sweeps.methods.bound import RowWeights, rooted, row_weights, weighted_gram
 from edlae_sweeps.methods.products import check_block_solver, krylov_seconds, products_bytes
 from edlae_sweeps.methods.shared import EigenOptions
@@ -92,11 +86,12 @@ class Svd(EigenOptions, Method[SvdState]):
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> SvdState:
         if max_rank == 0:
             self.check_rank("full")
-        gram = self._gram(data, resources)
-        if isinstance(gram, np.ndarray):
-            pairs = leading_eigenpairs(gram, max_rank, self.eig_tol)
-        else:
+        if data.by_products:
+            gram = self._products(data, resources)
             pairs = block_krylov(gram.__matmul__, data.n_items, max_rank, data.dtype, self.eig_tol, narrow=True)
+        else:
+            matrix = self._matrix(data, resources)
+            gram, pairs = operator_of(matrix), leading_eigenpairs(matrix, max_rank, self.eig_tol)
         return SvdState(
             data=data,
             penalty=np.zeros(data.n_items),
@@ -105,17 +100,21 @@ class Svd(EigenOptions, Method[SvdState]):
             weighted=gram,
             member=self,
             values=pairs.values,
-            model=LowRank(pairs.vectors, pairs.vectors, record=Solved.by(pairs)),
+            model=LowRank.on_host(pairs.vectors, pairs.vectors, Solved.by(pairs)),
         )
 
-    def _gram(self, data: TrainingData, resources: Resources) -> Gram:
-        """dMat(w)-weighted G: an array, or its products."""
+    def _products(self, data: TrainingData, resources: Resources) -> Gram:
+        """dMat(w)-weighted G as products."""
+        if self.row_weights != "none":
+            data = TrainingData(rooted(data.X, row_weights(self.row_weights, data.X)), data.dtype, by_products=True)
+        return data.operator(resources)
+
+    def _matrix(self, data: TrainingData, resources: Resources) -> Array:
+        """The same as an array, on the device."""
         if self.row_weights == "none":
-            return data.operator(resources.threads)
-        w = row_weights(self.row_weights, data.X)
-        if not data.by_products:
-            return weighted_gram(data.X, w, data.dtype)
-        return TrainingData(rooted(data.X, w), data.dtype, by_products=True).operator(resources.threads)
+            return data.gram_on(resources.device)
+        weighted = weighted_gram(data.X, row_weights(self.row_weights, data.X), data.dtype)
+        return backend_for(resources.device).array(weighted)
 
     @override
     def check_products(self, ranks: Sequence[Rank]) -> None:

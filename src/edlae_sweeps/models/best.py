@@ -1,6 +1,8 @@
 """The best items of many users, in bounded memory: users in batches, and items in blocks where scores are a product."""
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import team, top_items
-from edlae_sweeps.resources import Resources
+from edlae_sweeps.linalg import Array, Backend, backend_for, backend_of, team
+from edlae_sweeps.resources import Device, Resources
 
 # Up to WIDE items are one block; more are cut into blocks of BLOCK. Wide blocks read V less often for the same memory.
 # Few users get blocks of FEW scores: a product with a narrow matrix reads a short block of V slowly.
@@ -20,19 +22,50 @@ _BATCH_BYTES = 64 * 1024**2
 _SMALL_BYTES = 4 * 1024**2
 
 # Fold-in interactions (users, n) → hidden units (users, k).
-Encode = Callable[[csr_array], NDArray[Any]]
+Encode = Callable[[csr_array], Array]
 
 
 class Scorer(Protocol):
     """Anything that scores all items for users by their fold-in interactions."""
 
-    def scores(self, fold_in: csr_array) -> NDArray[Any]:
+    def scores(self, fold_in: csr_array) -> Array:
         """(users, n) scores, a new array."""
         ...
 
-    def halves(self) -> tuple[Encode, NDArray[Any]] | None:
+    def halves(self) -> tuple[Encode, Array] | None:
         """An encoder to (users, k) and a decoder V (n, k) whose product is the scores; None if there are none."""
         ...
+
+
+@dataclass(frozen=True)
+class OnDevice:
+    """A model whose scores are computed on a device: from hidden units and V there, or from rows of B there."""
+
+    model: Scorer
+    backend: Backend
+    encode: Encode | None
+    matrix: Array
+
+    def scores(self, fold_in: csr_array) -> Array:
+        return self.backend.rows_product(fold_in, self.matrix)
+
+    def halves(self) -> tuple[Encode, Array] | None:
+        return None if self.encode is None else (self.encode, self.matrix)
+
+
+def on_device(model: Any, device: Device) -> Any:
+    """The model with its arrays on a device; itself on the CPU."""
+    if device == "cpu":
+        return model
+    backend = backend_for(device)
+    factors = model.factors() if hasattr(model, "factors") else None
+    if factors is not None:
+        U, V = (backend.array(factor) for factor in factors)
+        return OnDevice(model, backend, lambda fold_in: backend.rows_product(fold_in, U), V)
+    if (halves := model.halves()) is not None:
+        encode, V = halves
+        return OnDevice(model, backend, lambda fold_in: backend.array(encode(fold_in)), backend.array(V))
+    return OnDevice(model, backend, None, backend.array(model.arrays()["B"]))
 
 
 class Best:
@@ -43,7 +76,7 @@ class Best:
         self.scores: NDArray[Any] = np.empty((0, 0))
         self._depth = depth
 
-    def add(self, scores: NDArray[Any], first: int = 0) -> None:
+    def add(self, scores: Array, first: int = 0) -> None:
         """Merge the scores (users, width) of the items from `first` on, which follow those of all blocks before."""
         if not first:
             self._take(scores, None)
@@ -55,16 +88,20 @@ class Best:
         added = np.broadcast_to(columns + first, (len(scores), len(columns)))
         self._take(np.hstack([self.scores, scores[:, columns]]), np.hstack([self.items, added]))
 
-    def _take(self, scores: NDArray[Any], items: NDArray[np.int64] | None) -> None:
+    def _take(self, scores: Array, items: NDArray[np.int64] | None) -> None:
         """Keep the best of these scores; `items` (users, candidates) are the items, by default the columns."""
-        top = top_items(scores, self._depth)
+        backend = backend_of(scores)
+        top = backend.top_items(scores, self._depth)
         self.items = top if items is None else np.take_along_axis(items, top, axis=1)
-        self.scores = np.take_along_axis(scores, top, axis=1)
+        self.scores = backend.taken(scores, top)
 
 
 def batch_width(model: Scorer, n: int) -> int:
-    """How many of n items are scored at once for a batch of many users: all, or a block if scores are a product."""
-    return n if n <= WIDE or model.halves() is None else BLOCK
+    """How many of n items are scored at once for a batch of many users: all, or a block if scores are a product.
+
+    A device has no caches to stay in, and takes them all.
+    """
+    return n if n <= WIDE or isinstance(model, OnDevice) or model.halves() is None else BLOCK
 
 
 def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: bool = True) -> Best:
@@ -86,9 +123,7 @@ def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: boo
     return best
 
 
-def best_by_rank(
-    hidden: NDArray[Any], V: NDArray[Any], ranks: Sequence[int], known: csr_array | None, depth: int
-) -> list[Best]:
+def best_by_rank(hidden: Array, V: Array, ranks: Sequence[int], known: csr_array | None, depth: int) -> list[Best]:
     """For each rank k, the `depth` best items of each user by hidden[:, :k] V[:, :k]ᵀ.
 
     hidden (users, K), V (n, K); `ranks` ascend to K. Items of `known` come last, with score −∞; ties go to the lower
@@ -97,11 +132,12 @@ def best_by_rank(
     """
     rows, columns = (np.empty(0, np.int64),) * 2 if known is None else known.nonzero()
     best = [Best(depth) for _ in ranks]
-    width = len(V) if len(V) <= WIDE else max(BLOCK, FEW // max(1, len(hidden)))
+    whole = len(V) <= WIDE or not isinstance(V, np.ndarray)
+    width = len(V) if whole else max(BLOCK, FEW // max(1, len(hidden)))
     for first in range(0, len(V), width):
         block = V[first : first + width]
         here = (columns >= first) & (columns < first + len(block))
-        scores: NDArray[Any] | None = None
+        scores: Array | None = None
         for done, rank, kept in zip([0, *ranks], ranks, best, strict=False):
             product = _finite(hidden[:, done:rank] @ block[:, done:rank].T)
             if scores is None:
@@ -141,9 +177,9 @@ def best_columns(
     return columns, scores
 
 
-def _finite(scores: NDArray[Any]) -> NDArray[Any]:
+def _finite(scores: Array) -> Array:
     """The scores. Raises SolverError if one is not finite."""
     # Both are NaN if one score is.
-    if scores.size and not (np.isfinite(scores.min()) and np.isfinite(scores.max())):
+    if 0 not in scores.shape and not (math.isfinite(scores.min()) and math.isfinite(scores.max())):
         raise SolverError("the model gives scores that are not finite")
     return scores

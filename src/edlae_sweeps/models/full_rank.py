@@ -1,7 +1,7 @@
 """The linear model of full rank."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import Gram
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.linalg import backend_of
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.objective import full_rank_fit, row_sums
 
@@ -52,8 +53,8 @@ class FullRank(Model):
         return entries
 
     def training_metrics(self, gram: Gram, penalty: NDArray[np.float64]) -> Mapping[str, float]:
-        """O(n²), from A B = A − dMat(d). Raises ValueError unless G is a dense array."""
-        if not isinstance(gram, np.ndarray):
+        """O(n²), from A B = A − dMat(d). Raises ValueError unless G is a dense array, here or on a device."""
+        if not hasattr(gram, "__getitem__"):
             raise ValueError("the training error of a full-rank model needs G as a dense array")
         if np.isnan(self.d).any():
             raise DataError(
@@ -61,6 +62,10 @@ class FullRank(Model):
                 "training_metrics from the state"
             )
         return vars(full_rank_fit(gram, penalty, self.B, self.d))
+
+    def on_host(self) -> "FullRank":
+        """The same model with B as an array of NumPy, wherever it was computed."""
+        return replace(self, B=backend_of(self.B).host(self.B))
 
     def _shape(self) -> list[str]:
         return ["full rank"]

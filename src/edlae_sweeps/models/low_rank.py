@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import Gram
+from edlae_sweeps.linalg import Array, backend_of
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.best import Encode
 from edlae_sweeps.models.objective import pair_fit, row_sums
+from edlae_sweeps.models.records import Record
 
 # Rows of V in one product.
 _ROWS = 16_384
@@ -24,6 +26,11 @@ class LowRank(Model):
 
     U: NDArray[Any]
     V: NDArray[Any]
+
+    @classmethod
+    def on_host(cls, U: Array, V: Array, record: Record | None = None) -> "LowRank":
+        """The model of U and V wherever they were computed."""
+        return cls(*(backend_of(factor).host(factor) for factor in (U, V)), record=record)
 
     @property
     def n_items(self) -> int:

@@ -89,8 +89,9 @@ def _words(cells: Sequence[StoredCell]) -> str:
     """The machine, threads and dtype of cells that agree in them."""
     if not cells:
         return ""
-    cpu, blas, threads = _machine(cells[0])
-    return f"{cpu}, {blas}, {counted(threads, 'thread')}, {cells[0].run.params['dtype']}"
+    cpu, blas, threads, device = _machine(cells[0])
+    beside = f", {device}" if device else ""
+    return f"{cpu}, {blas}, {counted(threads, 'thread')}{beside}, {cells[0].run.params['dtype']}"
 
 
 def _by_method_and_rank(cells: Sequence[StoredCell]) -> dict[tuple[str, int], list[StoredCell]]:
@@ -106,7 +107,8 @@ def _stands_alone(cell: StoredCell) -> bool:
 
 
 def _machine(cell: StoredCell) -> tuple[str, ...]:
-    return tuple(cell.run.tags.get(name, "?") for name in _MACHINE)
+    # Cells without the last tag were fitted on the CPU.
+    return (*(cell.run.tags.get(name, "?") for name in _MACHINE), cell.run.tags.get("device", ""))
 
 
 def _params(cell: StoredCell) -> tuple[tuple[str, str], ...]:

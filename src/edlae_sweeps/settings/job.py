@@ -12,7 +12,7 @@ from edlae_sweeps.datasets import DatasetSettings, Debian, Prepared
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import Closed, Method, Rank
 from edlae_sweeps.options import Options
-from edlae_sweeps.resources import Device, cores
+from edlae_sweeps.resources import cores
 from edlae_sweeps.settings.parallel import Alone, Parallel
 from edlae_sweeps.settings.store import Tracking
 from edlae_sweeps.settings.tune import Off, Optuna, Range, Tune, search_space
@@ -21,6 +21,8 @@ from edlae_sweeps.settings.tune import Off, Optuna, Range, Tune, search_space
 DType = Literal["float32", "float64"]
 # How the Gram matrix is given: as an array, as products with X, or as what fits and is quick.
 GramKind = Literal["auto", "dense", "products"]
+# Where dense arrays are computed with: the CPU, a GPU, or a GPU if there is one with enough memory.
+DeviceKey = Literal["cpu", "cuda", "auto"]
 # What happens to the later jobs of a multirun when one fails.
 OnError = Literal["continue", "stop"]
 
@@ -45,7 +47,7 @@ class Settings(Options):
     rank: Any = 500
     dtype: DType = "float32"
     gram: GramKind = "auto"
-    device: Device = "cpu"
+    device: DeviceKey = "cpu"
     seed: int = 0
     save_model: bool = False
     register: bool = False

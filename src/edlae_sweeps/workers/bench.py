@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edlae_sweeps import resources as machine
 from edlae_sweeps.datasets import DatasetSettings, Prepared, TrainingData, load, load_gram
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.linalg import settle
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.resources import Device, Resources
 from edlae_sweeps.settings import DType
@@ -36,7 +37,7 @@ class Bench:
     def gram_seconds(self) -> float:
         """The seconds that G took, which is loaded or computed on first use; for its products, those of Xᵀ."""
         start = time.perf_counter()
-        _ = self.training.operator(self.resources.threads)
+        _ = self.training.operator(self.resources)
         return time.perf_counter() - start
 
     def using(self, resources: Resources, tags: Mapping[str, str]) -> "Bench":
@@ -82,7 +83,7 @@ class Place:
         global _last
         if _last is not None and _last[0] == self:
             return _last[1]
-        resources = Resources.here(self.threads, self.memory, self.device)
+        resources = settle(Resources.here(self.threads, self.memory, "cpu" if self.by_products else self.device))
         if self.memory is not None:
             # A worker that starts later sees less free memory, and must not choose a leaner fit for that.
             resources = replace(resources, memory=self.memory)

@@ -8,8 +8,10 @@ from typing import Any
 from edlae_sweeps import resources as machine
 from edlae_sweeps.datasets import Advance, Gram
 from edlae_sweeps.evaluation import NestedProducts, PerUser, evaluate, evaluate_nested, weight_metrics
+from edlae_sweeps.linalg import backend_for, operator_of
 from edlae_sweeps.methods import Method, State
 from edlae_sweeps.models import Model
+from edlae_sweeps.resources import Resources
 from edlae_sweeps.workers.bench import Bench
 
 
@@ -38,8 +40,8 @@ class Shared:
         if needed > bench.resources.matrix_bytes:
             return self
         U, V = factors
-        gram = NestedProducts(data.operator(bench.resources.threads), U)
-        B = None if state.edlae is None else NestedProducts(state.edlae.B, V)
+        gram = NestedProducts(data.operator(bench.resources), U)
+        B = None if state.edlae is None else NestedProducts(operator_of(state.edlae.B), V)
         return replace(self, state=replace(state, data=data.with_operator(gram)), B=B)
 
 
@@ -112,13 +114,19 @@ def measure(shared: Shared, fitted: Fitted, accuracy: Accuracy, bench: Bench) ->
     history = record.series() if record else {}
     if fitted.epochs:
         history["validation/ndcg_100"] = list(fitted.epochs)
-    return Measured(metrics, {**(record.tags() if record else {}), **bench.tags}, history, test)
+    tags = {**(record.tags() if record else {}), **bench.tags, **_device_tag(shared.state.resources)}
+    return Measured(metrics, tags, history, test)
+
+
+def _device_tag(resources: Resources) -> dict[str, str]:
+    """Where a fit was computed, if not on the CPU."""
+    return {} if resources.device == "cpu" else {"device": backend_for(resources.device).name}
 
 
 def _weights(shared: Shared, model: Model, bench: Bench) -> dict[str, float]:
     """The learned diagonal, and for a method that approximates EDLAE how near it came (Eqs. 11, 14)."""
     state = shared.state
-    gram = state.data.operator(bench.resources.threads)
+    gram = state.data.operator(bench.resources)
     groups = weight_metrics(gram, state.penalty, model, state.edlae, shared.B)
     return {name: value for group, values in groups.items() for name, value in named(group, values).items()}
 

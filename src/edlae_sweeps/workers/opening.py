@@ -32,7 +32,8 @@ def open_pool(settings: Settings, bench: Bench, needed: int) -> Iterator[Pool]:
         data_dir=str(Path(settings.data_dir).expanduser().absolute()),
         threads=bench.resources.threads,
         memory=None,
-        device=settings.device,
+        # A worker with `auto` decides for itself.
+        device="cpu" if bench.resources.device == "cpu" else settings.device,
         by_products=settings.by_products,
     )
     with engine.running():

@@ -31,7 +31,8 @@ from edlae_sweeps.linalg import (
     inverse_diagonal,
     solving_workspace,
 )
-from edlae_sweeps.methods.base import Estimate, Rank, Vector, largest_rank, linear_bytes
+from edlae_sweeps.methods.about import Estimate, Rank, largest_rank, linear_bytes
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.family import Family
 from edlae_sweeps.methods.closed.operators import encoder, metric_product
 from edlae_sweeps.methods.products import (

@@ -2,29 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import eigen_workspace, upper_blocks
-from edlae_sweeps.methods.base import (
-    Estimate,
-    Look,
-    Observe,
-    Rank,
-    Vector,
-    largest_rank,
-    linear_bytes,
-    low_ranks,
-)
+from edlae_sweeps.linalg import Array, backend_of, eigen_workspace, upper_blocks
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, linear_bytes, low_ranks
+from edlae_sweeps.methods.base import Observe, Vector
 from edlae_sweeps.methods.closed.by_products import Probed
 from edlae_sweeps.methods.closed.family import FamilyState, full_rank_bytes
+from edlae_sweeps.methods.closed.in_place import Guess
 from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, edlae_diagonal
-from edlae_sweeps.methods.closed.low_rank import Guess, approximate, zero_guess
+from edlae_sweeps.methods.closed.low_rank import approximate, zero_guess
 from edlae_sweeps.models import Model
 from edlae_sweeps.models.objective import row_sums
 from edlae_sweeps.resources import Resources
@@ -97,7 +89,7 @@ class Closed(Probed):
         full, beta = state.full_rank(), np.zeros(state.data.n_items)
         steps = self.beta_iterations + 1
         for step in range(1, steps + 1):
-            model = approximate(state.data.gram, state.penalty, full, rank, beta, self.eig_tol)
+            model = approximate(state.gram, state.penalty, full, rank, beta, self.eig_tol)
             beta = row_sums(model.U, model.V)
             if advance is not None:
                 advance(step, steps)
@@ -119,14 +111,13 @@ class Closed(Probed):
         )
 
 
-def column_max(C: NDArray[Any], d: Vector) -> Vector:
+def column_max(C: Array, d: Vector) -> Vector:
     """max_{i≠j} B_ij (n,) of each column of B = I − C·dMat(d), from the upper triangle of C; 0 if n = 1."""
-    least = np.full(len(d), np.inf)
+    least, backend = np.full(len(d), np.inf), backend_of(C)
     for rows, columns in upper_blocks(len(d)):
-        block = C[rows, columns]
+        block = backend.host(backend.upper(C, rows, columns)).astype(np.float64)
         if rows == columns:
-            block = np.triu(block, 1) + np.triu(block, 1).T
-            np.einsum("ii->i", block)[:] = np.inf
+            np.fill_diagonal(block, np.inf)
         least[columns] = np.minimum(least[columns], block.min(axis=0))
         least[rows] = np.minimum(least[rows], block.min(axis=1))
     return np.where(np.isfinite(least), -least * d, 0.0)

@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from edlae_sweeps.datasets import Advance, TrainingData, gram_matrix
+from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Estimate, Look, Observe, Rank, Vector, largest_rank
+from edlae_sweeps.linalg import Array, backend_for, backend_of
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank
+from edlae_sweeps.methods.base import Observe, Vector
 from edlae_sweeps.methods.closed.family import Family, FamilyState
-from edlae_sweeps.methods.closed.inverse import edlae_diagonal, row_blocks, solve_with_diagonal
+from edlae_sweeps.methods.closed.inverse import edlae_diagonal, solve_with_diagonal
 from edlae_sweeps.methods.closed.low_rank import solve_low_rank, zero_guess
 from edlae_sweeps.models import FullRank, LowRank, Model
-from edlae_sweeps.models.objective import inner, row_sums
-from edlae_sweeps.resources import Resources
+from edlae_sweeps.models.objective import inner, row_blocks, row_sums
+from edlae_sweeps.resources import Device, Resources
 
 Member = Literal["edlae", "ridge", "relaxed"]
 Cut = Literal["B", "W"]
@@ -81,8 +83,8 @@ class Dan(Family):
         return edlae if self.member == "edlae" else np.maximum(penalty, (1 - self.xi) * edlae)
 
     @override
-    def solve_full(self, data: TrainingData, penalty: Vector) -> tuple[FullRank, Vector]:
-        return solve_with_diagonal(self.weighted_gram(data), penalty, self.choose)
+    def solve_full(self, data: TrainingData, penalty: Vector, resources: Resources) -> tuple[FullRank, Vector]:
+        return solve_with_diagonal(self.weighted_gram(data, resources.device), penalty, self.choose)
 
     @override
     def solve_low(
@@ -93,7 +95,7 @@ class Dan(Family):
         Cut W needs no code of its own. With s = g^−α, the matrix sMs is M_β of the low-rank step for d∘s and 1 + β = s,
         and s∘V̂ − C(d∘s∘V̂) = B(s∘V̂) is its U.
         """
-        gram, room = self.weighted_gram(data), self._resources(data, resources).matrix_bytes
+        gram, room = self.weighted_gram(data, resources.device), self._resources(data, resources).matrix_bytes
         if self.cut == "B":
             return solve_low_rank(gram, penalty, k, self.choose, zero_guess, self.eig_tol, room)
         s = _powers(data.item_counts, -self.alpha, 1)
@@ -104,15 +106,15 @@ class Dan(Family):
         low, full, diag_C = solve_low_rank(gram, penalty, k, choose, lambda _C, _d: s - 1, self.eig_tol, room)
         return low, None if full is None else _columns_restored(full, s, diag_C), diag_C
 
-    def weighted_gram(self, data: TrainingData) -> NDArray[Any]:
-        """G_β (n, n): G itself if β = 0, else a new array."""
+    def weighted_gram(self, data: TrainingData, device: Device = "cpu") -> Array:
+        """G_β (n, n) on a device: G itself if β = 0, else a new array."""
         if self.beta == 0:
-            return data.gram
+            return data.gram_on(device)
         counts = np.diff(data.X.indptr)
         roots = _powers(counts, -self.beta / 2, 0).astype(data.dtype)
         weighted = data.X.copy()
         weighted.data *= np.repeat(roots, counts)
-        return gram_matrix(weighted, data.dtype)
+        return backend_for(device).gram(weighted, data.dtype)
 
     @override
     def _fit(self, state: FamilyState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
@@ -120,7 +122,7 @@ class Dan(Family):
         g, dtype = state.data.item_counts, state.data.dtype
         left, right = (_powers(g, power, 0).astype(dtype) for power in (self.alpha, -self.alpha))
         if rank == "full" or state.low is None:
-            W = state.full_rank().B * right
+            W = state.full_rank().on_host().B * right
             W *= left[:, None]
             np.einsum("ii->i", W)[:] = 0
             return FullRank(W, np.full(len(g), np.nan))
@@ -143,9 +145,11 @@ class Dan(Family):
         """
         if model.factors() is not None:
             return super().training_metrics(state, model)
-        G, W = state.data.gram, model.arrays()["B"]
-        energy = sum(inner(G[rows] @ W, W[rows]) for rows in row_blocks(len(W), _ROWS))
-        squared_error = float(state.data.item_counts.sum() - 2 * inner(G, W) + energy)
+        G: Any = state.data.operator(state.resources)
+        W, squared_error = model.arrays()["B"], float(state.data.item_counts.sum())
+        for rows in row_blocks(len(W), _ROWS):
+            # ⟨W, GW⟩ − 2⟨G, W⟩.
+            squared_error += inner(G[rows] @ W, W[rows]) - 2 * inner(G[rows], W[rows])
         return {"squared_error": squared_error, "objective": squared_error + float(state.penalty @ row_sums(W, W))}
 
     @override
@@ -172,7 +176,9 @@ class Dan(Family):
 
     def _resources(self, data: TrainingData, resources: Resources) -> Resources:
         """What is left for the family beside G."""
-        return replace(resources, memory=resources.memory - self._beside(data))
+        beside, device = self._beside(data), resources.device_memory
+        left = None if device is None else device - beside
+        return replace(resources, memory=resources.memory - beside, device_memory=left)
 
 
 def _powers(values: NDArray[Any], exponent: float, empty: float) -> Vector:
@@ -184,8 +190,7 @@ def _powers(values: NDArray[Any], exponent: float, empty: float) -> Vector:
 
 def _columns_restored(full: FullRank, s: Vector, diag_C: Vector) -> FullRank:
     """B(d) in the array of B(d∘s)."""
-    d = full.d / s
-    B = full.B
-    B /= s.astype(B.dtype)
-    np.einsum("ii->i", B)[:] = 1 - diag_C * d
+    d, B, backend = full.d / s, full.B, backend_of(full.B)
+    B /= backend.column(s, B).T
+    backend.set_diagonal(B, 1 - diag_C * d)
     return FullRank(B, d)

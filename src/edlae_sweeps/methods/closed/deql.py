@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.linalg import backend_of
+from edlae_sweeps.methods.about import Look
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.by_products import Probed
 from edlae_sweeps.methods.closed.family import FamilyState
 from edlae_sweeps.models import FullRank, LowRank, Model
-from edlae_sweeps.models.objective import inner, pair_fit, row_sums
+from edlae_sweeps.models.objective import inner, pair_fit, row_blocks, row_sums
 from edlae_sweeps.resources import Resources
 
 
@@ -77,8 +79,8 @@ class Deql(Probed):
         return self._terms(diag_C, penalty).d
 
     @override
-    def solve_full(self, data: TrainingData, penalty: Vector) -> tuple[FullRank, Vector]:
-        full, diag_C = super().solve_full(data, penalty)
+    def solve_full(self, data: TrainingData, penalty: Vector, resources: Resources) -> tuple[FullRank, Vector]:
+        full, diag_C = super().solve_full(data, penalty, resources)
         return self._with_diagonal(full, diag_C, penalty), diag_C
 
     @override
@@ -114,7 +116,7 @@ class Deql(Probed):
 
     def _with_diagonal(self, full: FullRank, diag_C: Vector, penalty: Vector) -> FullRank:
         """W in the array of B(d). It does not solve AW = A − dMat(d), so it has no d."""
-        np.einsum("ii->i", full.B)[:] = self._terms(diag_C, penalty).beta
+        backend_of(full.B).set_diagonal(full.B, self._terms(diag_C, penalty).beta)
         return FullRank(full.B, np.full(len(diag_C), np.nan))
 
     def _full_metrics(self, state: FamilyState, terms: _Terms, model: Model) -> dict[str, float]:
@@ -123,9 +125,10 @@ class Deql(Probed):
         squared error  tr G − 2⟨G, W⟩ + ⟨W, AW⟩ − Σ_ij Λ_i W_ij²,  ⟨W, AW⟩ = Σ_j (s_j + A_jj w_j)(1 + γ_j) − dᵀw
         objective      tr G − Σ_j s_j(1 + w_j − γ_j)                                                        Eq. 7
         """
-        G, W, g = state.data.gram, model.arrays()["B"], state.data.item_counts
+        G: Any = state.data.operator(state.resources)
+        W, g = model.arrays()["B"], state.data.item_counts
         w, gamma = W.diagonal().astype(np.float64), (1 - self.rho) * terms.beta
-        s = np.einsum("ij,ij->j", G, W, dtype=np.float64) - g * w
+        s = sum(np.einsum("ij,ij->j", G[rows], W[rows], dtype=np.float64) for rows in row_blocks(len(W))) - g * w
         energy = (s + terms.a * w) @ (1 + gamma) - terms.d @ w
         squared_error = g.sum() - 2 * (s.sum() + g @ w) + energy - state.penalty @ row_sums(W, W)
         return {"squared_error": float(squared_error), "objective": float(g.sum() - s @ (1 + w - gamma))}
@@ -137,7 +140,7 @@ class Deql(Probed):
         """
         U, V, penalty = model.U, model.V, state.penalty
         a, D, t, beta, c = terms
-        AU = state.data.operator(state.resources.threads) @ U
+        AU = state.data.operator(state.resources) @ U
         fit = pair_fit(state.data.item_counts, penalty, U, V, AU)
         AU += penalty.astype(AU.dtype)[:, None] * U
         w, diag_AW = row_sums(U, V), row_sums(AU, V)

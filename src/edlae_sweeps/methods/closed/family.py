@@ -20,18 +20,11 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.linalg import eigen_products
-from edlae_sweeps.methods.base import (
-    Estimate,
-    Method,
-    Observe,
-    Rank,
-    State,
-    Vector,
-    largest_rank,
-    linear_bytes,
-)
+from edlae_sweeps.methods.about import Estimate, Rank, largest_rank, linear_bytes
+from edlae_sweeps.methods.base import Method, Observe, State, Vector
+from edlae_sweeps.methods.closed.in_place import Guess
 from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS, solve_with_diagonal
-from edlae_sweeps.methods.closed.low_rank import Guess, choose_layout, layout_bytes, solve_low_rank, zero_guess
+from edlae_sweeps.methods.closed.low_rank import choose_layout, layout_bytes, solve_low_rank, zero_guess
 from edlae_sweeps.methods.shared import EigenOptions, Penalised
 from edlae_sweeps.models import FullRank, LowRank, Model
 from edlae_sweeps.resources import Resources
@@ -51,8 +44,8 @@ class FamilyState(State):
         return self.kept if self.member.limit == "closed" else None
 
     def full_rank(self) -> FullRank:
-        """The full-rank model: the one that was kept, or a new one at the cost of another inverse."""
-        return self.kept or self.member.solve_full(self.data, self.penalty)[0]
+        """The full-rank model: the one that was kept, or a new one at the cost of another inverse; on the device."""
+        return self.kept or self.member.solve_full(self.data, self.penalty, self.resources)[0]
 
     @override
     def training_metrics(self, model: Model) -> Mapping[str, float]:
@@ -72,9 +65,9 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
         """What the low-rank step takes β = diag(UVᵀ) to be: zero, as published."""
         return zero_guess
 
-    def solve_full(self, data: TrainingData, penalty: Vector) -> tuple[FullRank, Vector]:
-        """The full-rank model and diag C."""
-        return solve_with_diagonal(data.gram, penalty, self.choose)
+    def solve_full(self, data: TrainingData, penalty: Vector, resources: Resources) -> tuple[FullRank, Vector]:
+        """The full-rank model, on the device, and diag C."""
+        return solve_with_diagonal(data.gram_on(resources.device), penalty, self.choose)
 
     def solve_low(
         self, data: TrainingData, penalty: Vector, k: int, resources: Resources, advance: Advance | None
@@ -82,19 +75,19 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
         """U, V (n, k), the full-rank model unless memory is short, and diag C."""
         # Nothing here can be counted.
         del advance
-        room = resources.matrix_bytes
-        return solve_low_rank(data.gram, penalty, k, self.choose, self.guess, self.eig_tol, room)
+        gram, room = data.gram_on(resources.device), resources.matrix_bytes
+        return solve_low_rank(gram, penalty, k, self.choose, self.guess, self.eig_tol, room)
 
     def training_metrics(self, state: FamilyState, model: Model) -> Mapping[str, float]:
         """How well a model from this state fits the training data."""
-        return model.training_metrics(state.data.operator(state.resources.threads), state.penalty)
+        return model.training_metrics(state.data.operator(state.resources), state.penalty)
 
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> FamilyState:
         """One inverse, n³ flops, the leading eigenpairs, and 2n²k for U."""
         penalty = self.penalty(data.item_counts)
         low, full = None, None
         if max_rank == 0:
-            full, diag_C = self.solve_full(data, penalty)
+            full, diag_C = self.solve_full(data, penalty, resources)
         else:
             low, full, diag_C = self.solve_low(data, penalty, max_rank, resources, advance)
         return FamilyState(
@@ -112,7 +105,7 @@ class Family(Penalised, EigenOptions, Method[FamilyState]):
     def _fit(self, state: FamilyState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
         """Columns of the largest rank: nothing is computed, except a full-rank model that memory was too short for."""
         if rank == "full" or state.low is None:
-            return state.full_rank()
+            return state.full_rank().on_host()
         return state.low.cut(rank)
 
     def estimate(self, data: TrainingData, ranks: Sequence[Rank], resources: Resources) -> Estimate:

@@ -6,38 +6,32 @@ U   = (1+β)∘V − C(d∘V)
 
 The memory decides how:
 
-dense    B in a second n×n array and M_β in a third, for LAPACK
-blocks   C and M_β in the array of G (`in_place`); B in a second array at the end
-lean     as blocks, without B
+dense    M_β, then B in a second n×n array beside that of G, and what a dense eigensolver needs
+blocks   the same with the block Krylov method
+lean     one array, without B
 """
 
-from collections.abc import Callable
 from logging import getLogger
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edlae_sweeps.linalg import block_workspace, dense_workspace, leading_eigenpairs, uses_blocks
+from edlae_sweeps.linalg import Array, backend_of, block_workspace, dense_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.methods.base import Vector
-from edlae_sweeps.methods.closed.in_place import solve_in_place
-from edlae_sweeps.methods.closed.inverse import Choose, full_rank_from, invert_penalised, row_blocks
+from edlae_sweeps.methods.closed.in_place import Guess, Layout, solve_in_place
+from edlae_sweeps.methods.closed.inverse import Choose
 from edlae_sweeps.models import FullRank, LowRank, Solved
+from edlae_sweeps.models.objective import row_blocks
 
 _log = getLogger(__name__)
 
-Layout = Literal["dense", "blocks", "lean"]
-# β (n,) from an array with C on and above the diagonal, and d.
-Guess = Callable[[NDArray[Any], Vector], Vector]
 
-
-def zero_guess(_C: NDArray[Any], d: Vector) -> Vector:
+def zero_guess(_C: Array, d: Vector) -> Vector:
     """β = 0, as published."""
     return np.zeros(len(d))
 
 
 def solve_low_rank(
-    gram: NDArray[Any], penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float, room: int
+    gram: Array, penalty: Vector, k: int, choose: Choose, guess: Guess, tolerance: float, room: int
 ) -> tuple[LowRank, FullRank | None, Vector]:
     """U, V (n, k), the full-rank solution, and diag C. Without `room` bytes for it, G included, the solution is None.
 
@@ -45,37 +39,31 @@ def solve_low_rank(
     if A is singular to working precision.
     """
     layout = choose_layout(len(gram), k, gram.itemsize, tolerance, room)
-    if layout != "dense":
-        if layout == "lean":
-            _log.info("memory is short: the full-rank model is not kept")
-        return solve_in_place(gram, penalty, k, choose, guess, tolerance, layout == "lean")
-    C = gram.copy()
-    diag_C = invert_penalised(C, penalty)
-    d = choose(diag_C, penalty)
-    beta = guess(C, d)
-    full = full_rank_from(C, diag_C, d)
-    return approximate(gram, penalty, full, k, beta, tolerance), full, diag_C
+    if layout == "lean":
+        _log.info("memory is short: the full-rank model is not kept")
+    return solve_in_place(gram, penalty, k, choose, guess, tolerance, layout)
 
 
-def approximate(gram: NDArray[Any], penalty: Vector, full: FullRank, k: int, beta: Vector, tolerance: float) -> LowRank:
+def approximate(gram: Array, penalty: Vector, full: FullRank, k: int, beta: Vector, tolerance: float) -> LowRank:
     """The best approximation of rank k of B + dMat(β) in the metric of A, given the full-rank solution."""
     pairs = leading_eigenpairs(metric(gram, penalty, full, beta), k, tolerance, overwrite=True)
-    V = pairs.vectors
+    V, backend = pairs.vectors, backend_of(gram)
     U = full.B @ V
-    U += beta.astype(V.dtype)[:, None] * V
-    return LowRank(U, V, record=Solved.by(pairs))
+    U += backend.column(beta, V) * V
+    return LowRank.on_host(U, V, Solved.by(pairs))
 
 
-def metric(gram: NDArray[Any], penalty: Vector, full: FullRank, beta: Vector) -> NDArray[Any]:
+def metric(gram: Array, penalty: Vector, full: FullRank, beta: Vector) -> Array:
     """M_β (n, n) in one new array, from B: dMat(1+β)·A·dMat(1+β) − dMat(d)·(I + B) − 2·dMat(d∘β)."""
-    B, d = full.B, full.d
-    M = gram.copy()
+    B, d, backend = full.B, full.d, backend_of(gram)
+    M, weights = backend.copy(gram), backend.column(full.d, gram)
     if beta.any():
-        M *= (1 + beta).astype(M.dtype)
-        M *= (1 + beta).astype(M.dtype)[:, None]
+        grow = backend.column(1 + beta, gram)
+        M *= grow.T
+        M *= grow
     for rows in row_blocks(len(d)):
-        M[rows] -= d[rows].astype(M.dtype)[:, None] * B[rows]
-    np.einsum("ii->i", M)[:] += (1 + beta) ** 2 * penalty - d * (1 + 2 * beta)
+        M[rows] -= weights[rows] * B[rows]
+    backend.set_diagonal(M, backend.diagonal(M) + (1 + beta) ** 2 * penalty - d * (1 + 2 * beta))
     return M
 
 
@@ -88,9 +76,7 @@ def choose_layout(n: int, k: int, itemsize: int, tolerance: float, room: int) ->
 
 def layout_bytes(layout: Layout, n: int, k: int, itemsize: int) -> int:
     """Peak memory of `solve_low_rank` in bytes, the Gram matrix included."""
-    size, pair = n * n * itemsize, 2 * n * k * itemsize
-    if layout == "dense":
-        return 2 * size + max(size + dense_workspace(n, k, itemsize), pair)
+    size, factor = n * n * itemsize, n * k * itemsize
+    workspace = (dense_workspace if layout == "dense" else block_workspace)(n, k, itemsize)
     # V, d∘V and C(d∘V), or V, C(d∘V) and U.
-    in_place = size + max(block_workspace(n, k, itemsize), pair + n * k * itemsize)
-    return in_place if layout == "lean" else max(in_place, 2 * size + pair)
+    return (1 if layout == "lean" else 2) * size + max(workspace, 3 * factor)

@@ -7,47 +7,50 @@ Two things supply the products: the two triangles of one array (`in_place`), and
 (`by_products`).
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edlae_sweeps.linalg import Product, column
+from edlae_sweeps.linalg import Array, Product, backend_of
 from edlae_sweeps.methods.base import Vector
 
 
 class Operators(Protocol):
     """Products with G and C; Y and the results, new arrays, are (n, b)."""
 
-    def gram(self, Y: NDArray[Any]) -> NDArray[Any]:
+    def gram(self, Y: Array) -> Array:
         """GY."""
         ...
 
-    def inverse(self, Y: NDArray[Any]) -> NDArray[Any]:
+    def inverse(self, Y: Array) -> Array:
         """CY."""
         ...
 
 
 def metric_product(operators: Operators, penalty: Vector, d: Vector, beta: Vector) -> Product:
     """Y → M_β Y."""
-    # In float64, since it cancels.
-    rest = (1 + beta) ** 2 * penalty - 2 * d * (1 + beta)
+    rest = metric_rest(penalty, d, beta)
 
-    def product(Y: NDArray[Any]) -> NDArray[Any]:
-        grow, weights = column(1 + beta, Y.dtype), column(d, Y.dtype)
+    def product(Y: Array) -> Array:
+        column = backend_of(Y).column
+        grow, weights = column(1 + beta, Y), column(d, Y)
         result = operators.gram(grow * Y)
         result *= grow
-        result += column(rest, Y.dtype) * Y
+        result += column(rest, Y) * Y
         result += weights * operators.inverse(weights * Y)
         return result
 
     return product
 
 
-def encoder(operators: Operators, d: Vector, beta: Vector, V: NDArray[Any]) -> NDArray[Any]:
+def metric_rest(penalty: Vector, d: Vector, beta: Vector) -> Vector:
+    """(1+β)²∘Λ − 2d∘(1+β) (n,), in float64, since it cancels."""
+    rest: Vector = (1 + beta) ** 2 * penalty - 2 * d * (1 + beta)
+    return rest
+
+
+def encoder(operators: Operators, d: Vector, beta: Vector, V: Array) -> Array:
     """U (n, k) from V (n, k)."""
-    # In the order that BLAS takes without a copy.
-    weighted = operators.inverse(np.multiply(column(d, V.dtype), V, order="F"))
-    U: NDArray[Any] = column(1 + beta, V.dtype) * V
+    column = backend_of(V).column
+    weighted = operators.inverse(column(d, V) * V)
+    U: Array = column(1 + beta, V) * V
     U -= weighted
     return U

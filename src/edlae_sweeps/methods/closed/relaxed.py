@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.methods.about import Look
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.by_products import Probed
 
 

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.methods.about import Look
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.by_products import ByProducts
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import qr
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Look, Vector
+from edlae_sweeps.linalg import Array, backend_of
+from edlae_sweeps.methods.about import Look
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.inverse import apply_inverse
 from edlae_sweeps.methods.iterative.edlae import EdlaeState, FromEdlae
 from edlae_sweeps.methods.iterative.epochs import Iterate
@@ -28,10 +28,10 @@ class AdmmOptions(Options):
         if not 0 < self.omega <= 1e15:
             raise ConfigError(f"method.omega={self.omega}: choose a number above 0, up to 1e15")
 
-    def weights(self, beta: Vector, gamma: Vector, penalty: Vector, dtype: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        """1 + β and Ω(β−γ) as columns (n, 1)."""
-        columns = (1 + beta, (penalty + self.omega) * (beta - gamma))
-        return columns[0].astype(dtype)[:, None], columns[1].astype(dtype)[:, None]
+    def weights(self, beta: Vector, gamma: Vector, penalty: Vector, like: Array) -> tuple[Array, Array]:
+        """1 + β and Ω(β−γ) as columns (n, 1) in the type of `like`."""
+        column = backend_of(like).column
+        return column(1 + beta, like), column((penalty + self.omega) * (beta - gamma), like)
 
     def update(
         self, diag_GW: Vector, diag_W: Vector, gamma: Vector, g: Vector, penalty: Vector
@@ -70,14 +70,14 @@ class Admm(AdmmOptions, FromEdlae):
     l2: float = 400.0
 
     def iterates(self, state: EdlaeState, k: int) -> Iterator[Iterate]:
-        gram, penalty, g = state.data.gram, state.penalty, state.data.item_counts
-        dtype = gram.dtype
+        gram, penalty, g = state.gram, state.penalty, state.data.item_counts
+        backend = backend_of(gram)
         beta, gamma = np.zeros(len(g)), np.zeros(len(g))
-        U = self.start(len(g), k, dtype)
+        U = backend.array(self.start(len(g), k, state.data.dtype))
         GU = gram @ U
         while True:
-            grow, pull = self.weights(beta, gamma, penalty, dtype)
-            V = qr(grow * GU + pull * U, mode="economic", overwrite_a=True, check_finite=False)[0]
+            grow, pull = self.weights(beta, gamma, penalty, U)
+            V = backend.orthonormal(grow * GU + pull * U)
             U = apply_inverse(state.full, gram @ (grow * V) + pull * V)
             GU = gram @ U
             beta, gamma = self.update(row_sums(GU, V), row_sums(U, V), gamma, g, penalty)

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.linalg import invert_general
-from edlae_sweeps.methods.base import Look, State
+from edlae_sweeps.methods.about import Look
+from edlae_sweeps.methods.base import State
 from edlae_sweeps.methods.iterative.admm import AdmmOptions
 from edlae_sweeps.methods.iterative.epochs import Iterate, Iterative
 from edlae_sweeps.models.objective import pair_fit, row_sums
@@ -40,6 +41,7 @@ class AdmmPublished(AdmmOptions, Iterative[InverseState]):
 
     name: ClassVar[str] = "admm_published"
     limit: ClassVar[None] = None
+    on_device: ClassVar[bool] = False
     look: ClassVar[Look] = Look("ADMM as published", {}, role="timed")
 
     l2: float = 400.0
@@ -61,7 +63,7 @@ class AdmmPublished(AdmmOptions, Iterative[InverseState]):
         U = self.start(len(g), k, dtype)
         GU = gram @ U
         while True:
-            grow, pull = self.weights(beta, gamma, penalty, dtype)
+            grow, pull = self.weights(beta, gamma, penalty, U)
             inverse = invert_general(U.T @ (GU + twice * U))
             V = (grow * (U.T @ gram).T + pull * U) @ inverse
             H = V @ invert_general(V.T @ V)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
-from edlae_sweeps.methods.base import Observe, Rank, State
+from edlae_sweeps.methods.about import Rank
+from edlae_sweeps.methods.base import Observe, State
 from edlae_sweeps.methods.closed.inverse import solve_full_rank
 from edlae_sweeps.methods.iterative.epochs import Iterative
 from edlae_sweeps.models import FullRank, Model
@@ -14,7 +15,7 @@ from edlae_sweeps.resources import Resources
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class EdlaeState(State):
-    """The full-rank EDLAE B (n, n), which also gives products with C = A⁻¹."""
+    """The full-rank EDLAE B (n, n), which also gives products with C = A⁻¹; it is where G is."""
 
     full: FullRank
 
@@ -30,8 +31,8 @@ class FromEdlae(Iterative[EdlaeState]):
     @override
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> EdlaeState:
         penalty = self.penalty(data.item_counts)
-        full = solve_full_rank(data.gram, penalty)
+        full = solve_full_rank(data.gram_on(resources.device), penalty)
         return EdlaeState(data=data, penalty=penalty, max_rank=max_rank, resources=resources, full=full)
 
     def _fit(self, state: EdlaeState, rank: Rank, advance: Advance | None, observe: Observe | None) -> Model:
-        return state.full if rank == "full" else super()._fit(state, rank, advance, observe)
+        return state.full.on_host() if rank == "full" else super()._fit(state, rank, advance, observe)

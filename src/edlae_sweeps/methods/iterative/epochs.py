@@ -14,7 +14,9 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
-from edlae_sweeps.methods.base import Estimate, Method, Observe, Rank, S, linear_bytes, low_ranks
+from edlae_sweeps.linalg import Array
+from edlae_sweeps.methods.about import Estimate, Rank, linear_bytes, low_ranks
+from edlae_sweeps.methods.base import Method, Observe, S
 from edlae_sweeps.methods.closed.inverse import INVERSE_PRODUCTS
 from edlae_sweeps.methods.shared import Penalised, Seeded
 from edlae_sweeps.models import Ended, Epochs, LowRank, Model, TrainingFit
@@ -28,8 +30,8 @@ _DIVERGED = 1.5
 class Iterate(NamedTuple):
     """U, V (n, k) after an epoch, and how they fit."""
 
-    U: NDArray[Any]
-    V: NDArray[Any]
+    U: Array
+    V: Array
     fit: TrainingFit
 
 
@@ -132,7 +134,7 @@ def run_epochs(
             break
         progress.add(iterate, elapsed)
         if observe is not None:
-            observe(LowRank(iterate.U, iterate.V))
+            observe(LowRank.on_host(iterate.U, iterate.V))
         if advance is not None:
             advance(epoch, epochs)
         ended = progress.ended(tolerance)
@@ -144,7 +146,7 @@ def run_epochs(
     if ended == "diverged":
         _log.warning("%s diverged in epoch %d: keeping its best iterate, that of epoch %d", name, epoch, progress.kept)
     record = Epochs(tuple(progress.fits), tuple(progress.seconds), progress.kept, ended or "epochs")
-    return LowRank(best.U, best.V, record=record)
+    return LowRank.on_host(best.U, best.V, record)
 
 
 def _next(name: str, iterates: Iterator[Iterate]) -> Iterate | None:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.linalg import solve_spd
-from edlae_sweeps.methods.base import Look, Rank, Vector
+from edlae_sweeps.linalg import Array, backend_of
+from edlae_sweeps.methods.about import Look, Rank
+from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.inverse import apply_inverse
 from edlae_sweeps.methods.iterative.edlae import EdlaeState, FromEdlae
 from edlae_sweeps.methods.iterative.epochs import Iterate
@@ -47,13 +47,13 @@ class ZeroDiag(FromEdlae):
             raise ConfigError("rank=1: with a zero diagonal the only model of rank 1 is zero; choose 2 or more")
 
     def iterates(self, state: EdlaeState, k: int) -> Iterator[Iterate]:
-        gram, penalty, g = state.data.gram, state.penalty, state.data.item_counts
-        weights = penalty.astype(gram.dtype)[:, None]
-        work = np.empty_like(gram)
-        V = self.start(len(g), k, gram.dtype)
+        gram, penalty, g = state.gram, state.penalty, state.data.item_counts
+        backend = backend_of(gram)
+        V = backend.array(self.start(len(g), k, state.data.dtype))
+        weights, work = backend.column(penalty, V), backend.square(len(g), state.data.dtype)
         while True:
             Q = V @ inverse_root(V, V)
-            multiplier = _multiplier(state.full, Q, work).astype(V.dtype)[:, None]
+            multiplier = backend.column(_multiplier(state.full, Q, work), V)
             U = Q - apply_inverse(state.full, multiplier * Q)
             GU = gram @ U
             root = inverse_root(U, GU + weights * U)
@@ -61,7 +61,7 @@ class ZeroDiag(FromEdlae):
             V = (GU @ root) @ root.T
             wanted, scale = row_sums(U, V), row_sums(U, S)
             eta = np.divide(wanted, scale, out=np.zeros_like(scale), where=scale > 0)
-            V -= eta.astype(V.dtype)[:, None] * S
+            V -= backend.column(eta, V) * S
             yield Iterate(U, V, pair_fit(g, penalty, U, V, GU))
 
     def epoch_products(self, n: int, k: int) -> float:
@@ -72,25 +72,25 @@ class ZeroDiag(FromEdlae):
         return (3 * n * n + 7 * n * k + 2 * k * k) * itemsize + 8 * (2 * n * k + 2 * k * k)
 
 
-def _multiplier(full: FullRank, Q: NDArray[Any], work: NDArray[Any]) -> Vector:
+def _multiplier(full: FullRank, Q: Array, work: Array) -> Vector:
     """The solution g (n,) of (C∘K)g = diag K, K = QQᵀ, with C = (I − B)·dMat(1 ⊘ d); `work` (n, n) is overwritten.
 
     C∘K is positive definite if every K_jj > 0 (Schur's product theorem); items with K_jj = 0 have g_j = 0.
     """
-    K = np.matmul(Q, Q.T, out=work)
+    backend = backend_of(Q)
+    K = backend.outer(Q, work)
     diag_K = row_sums(Q, Q)
     K *= full.B
-    K *= (-1 / full.d).astype(K.dtype)
-    np.einsum("ii->i", K)[:] = np.where(diag_K > 0, diag_K / full.d, 1)
-    solution: Vector = solve_spd(K, diag_K)
-    return solution
+    K *= -1 / backend.column(full.d, K).T
+    backend.set_diagonal(K, np.where(diag_K > 0, diag_K / full.d, 1))
+    return backend.solve_spd(K, diag_K)
 
 
-def inverse_root(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+def inverse_root(a: Array, b: Array) -> Array:
     """R (k, k) with RRᵀ = (aᵀb)⁺, the pseudo-inverse of a positive semi-definite aᵀb, from a and b (n, k)."""
-    eps = max(np.finfo(a.dtype).eps ** 2, np.finfo(np.float64).eps)
-    values, vectors = eigh(a.T.astype(np.float64) @ b, check_finite=False)
+    backend = backend_of(a)
+    eps = max(np.finfo(backend.dtype(a)).eps ** 2, np.finfo(np.float64).eps)
+    values, vectors = eigh(backend.cross(a, b), check_finite=False)
     kept = values > len(values) * eps * values[-1]
     scale = np.divide(1, np.sqrt(values, where=kept, out=np.ones_like(values)), where=kept, out=np.zeros_like(values))
-    root: NDArray[Any] = (vectors * scale).astype(a.dtype)
-    return root
+    return backend.array((vectors * scale).astype(backend.dtype(a)))

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import Estimate, Look, Observe, Rank, State, Vector, largest_rank, low_ranks
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
+from edlae_sweeps.methods.base import Observe, State, Vector
 from edlae_sweeps.methods.bound import RowWeights, bounds, bounds_bytes, energy, row_weights
 from edlae_sweeps.methods.neural.descent import ROWS, Plateau, descend
 from edlae_sweeps.methods.neural.start import random_layers, svd_layers

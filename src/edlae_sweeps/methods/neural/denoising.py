@@ -9,16 +9,8 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.methods.base import (
-    Estimate,
-    Look,
-    Observe,
-    Rank,
-    State,
-    largest_rank,
-    linear_bytes,
-    low_ranks,
-)
+from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, linear_bytes, low_ranks
+from edlae_sweeps.methods.base import Observe, State
 from edlae_sweeps.methods.iterative.epochs import Iterate, run_epochs
 from edlae_sweeps.methods.neural.torch_extra import Trained
 from edlae_sweeps.methods.shared import check_dropout, penalty
