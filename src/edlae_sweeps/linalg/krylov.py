@@ -28,16 +28,16 @@ _ROUNDING = 8
 # Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 1,152 to 12,500 on two cores.
 EIGENPAIRS_PRODUCTS = 6.0
 # Cost of reading M in each product with a block, in columns.
-READING = 40
+READING = 25
 # Columns per step for an operator that is not an array.
 NARROW = 16
 # A look at the eigenpairs of H that takes no more than this share of a step is not worth foretelling.
 _CHEAP = 0.1
-# The other looks: the number of columns at the first one, as a multiple of k, the factor by which the first step after
-# it is expected to reduce the gap, and the exponent of this factor as the steps go on. On debian, ml-1m and
-# ml-20m-like a step reduces the gap by a factor of 3 to 50, and each by more than the one before.
+# The other looks: the number of columns at the first one, as a multiple of k, and the factor by which each of the next
+# steps is expected to reduce the gap. After two looks it is the square of that of the steps between them, since the gap
+# falls ever faster, but no less than the last number.
 _FIRST_LOOK = 2.0
-_FALL, _ACCELERATION = 8.0, 4 / 3
+_FALL, _LEAST_FALL = 8.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _steps_left(looks: list[tuple[int, float]], tolerance: float) -> int:
     fall = _FALL
     if len(looks) > 1:
         (before, larger), (now, smaller) = looks[-2:]
-        fall = max(fall, (larger / smaller) ** (_ACCELERATION / (now - before)))
+        fall = max(_LEAST_FALL, (larger / smaller) ** (2 / (now - before)))
     return max(1, round(math.log(looks[-1][1] / tolerance) / math.log(fall)))
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import get_blas_funcs, get_lapack_funcs
 
 # Cholesky QR is used only if each unit column is at least this far from the span of the columns before it.
 DEPENDENT = 0.02
@@ -18,18 +17,16 @@ def normal(random: np.random.Generator, shape: tuple[int, int], dtype: DTypeLike
 def orthonormal(Y: NDArray[Any]) -> NDArray[Any]:
     """An orthonormal basis (n, b) of the columns of Y. Overwrites Y.
 
-    Cholesky QR of the scaled columns consists of matrix products and is at least twice as fast as Householder QR.
-    Householder QR (LAPACK geqrf, orgqr) is used if the columns are nearly dependent.
+    Cholesky QR of the scaled columns consists of matrix products and is at least twice as fast as Householder QR, which
+    is used if the columns are nearly dependent. NumPy does all of it: SciPy has a BLAS with threads of its own, and
+    those of either library wait actively for 25 ms after a call, in which the other's next product takes twice as long.
     """
     Y /= np.maximum(np.linalg.norm(Y, axis=0), np.finfo(Y.dtype).tiny)
-    trsm = get_blas_funcs("trsm", (Y,))
-    potrf, geqrf, orgqr = get_lapack_funcs(("potrf", "geqrf", "orgqr"), (Y,))
-    factor, info = potrf((Y.T @ Y).T, lower=0, overwrite_a=1)
-    basis: NDArray[Any]
-    if info == 0 and factor.diagonal().min() > DEPENDENT:
-        basis = trsm(1, factor, Y, side=1, overwrite_b=1)
-    else:
-        workspace = 64 * Y.shape[1]
-        factor, tau, _, _ = geqrf(Y, lwork=workspace, overwrite_a=1)
-        basis = orgqr(factor, tau, lwork=workspace, overwrite_a=1)[0]
+    try:
+        L = np.linalg.cholesky(Y.T @ Y)
+    except np.linalg.LinAlgError:
+        L = None
+    if L is None or not L.diagonal().min() > DEPENDENT:
+        return np.linalg.qr(Y)[0]
+    basis: NDArray[Any] = Y @ np.linalg.inv(L).T
     return basis
