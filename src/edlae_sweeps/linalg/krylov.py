@@ -25,18 +25,18 @@ _SEED = 0
 _TINY = 1e-30
 # Eigenvalues below this multiple of machine epsilon, relative to the largest, count as rounding errors.
 _ROUNDING = 8
-# Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 1,152 to 12,500 on two cores.
-EIGENPAIRS_PRODUCTS = 6.0
+# Time of the eigenpairs of H (m, m) in units of one m×m×m product, measured at m = 11,232 on two cores; 6 at m = 1,152.
+EIGENPAIRS_PRODUCTS = 5.0
 # Cost of reading M in each product with a block, in columns.
 READING = 25
 # Columns per step for an operator that is not an array.
 NARROW = 16
 # A look at the eigenpairs of H that takes no more than this share of a step is not worth foretelling.
-_CHEAP = 0.1
+_CHEAP = 0.02
 # The other looks: the number of columns at the first one, as a multiple of k, and the factor by which each of the next
 # steps is expected to reduce the gap. After two looks it is the square of that of the steps between them, since the gap
 # falls ever faster, but no less than the last number.
-_FIRST_LOOK = 2.0
+_FIRST_LOOK = 2.3
 _FALL, _LEAST_FALL = 8.0, 1.5
 
 
@@ -60,7 +60,7 @@ def block_width(k: int, narrow: bool = False) -> int:
     For an operator whose columns cost the same in any block, `narrow` is better: on a synthetic n = 99,795 at k = 200,
     752 columns in blocks of 16 did what took 864 in blocks of 32 and 1,152 in blocks of 64.
     """
-    return NARROW if narrow else max(min(max(16, k // 2), 64), k // 8)
+    return NARROW if narrow else max(min(max(16, k // 2), 64), k // 16)
 
 
 def basis_columns(n: int, k: int, narrow: bool = False) -> int:
@@ -69,6 +69,11 @@ def basis_columns(n: int, k: int, narrow: bool = False) -> int:
         # More than most matrices need: memory that is not used is only reserved.
         return min(n, 4 * k + 5 * NARROW)
     return min(n, 5 * k // 2 + 5 * block_width(k) + 64)
+
+
+def expected_columns(n: int, k: int) -> int:
+    """The final number of columns of the basis that time estimates assume."""
+    return min(n, int(_FIRST_LOOK * k) + 3 * block_width(k))
 
 
 def block_workspace(n: int, k: int, itemsize: int, narrow: bool = False) -> int:
@@ -121,8 +126,10 @@ def block_krylov(
             if full:
                 found = f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}"
                 raise SolverError(f"{found}: raise method.eig_tol, or set it to 0 for the dense eigensolver")
-            looks.append((steps, min(1.0, gap)))
-            ahead = b * _steps_left(looks, tolerance)
+            if gap < 1:
+                looks.append((steps, gap))
+            # A gap that is no share of the energy yet foretells nothing.
+            ahead = b * _steps_left(looks, tolerance) if looks else k // 4
             # A step of a narrow operator costs more than a look.
             due = m + (min(ahead, k // 2) if narrow else ahead)
         basis.append(basis.next_block(W))
