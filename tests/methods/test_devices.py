@@ -104,6 +104,20 @@ def test_the_cpu_takes_over_in_an_epoch(monkeypatch, caplog):
     assert "the CPU takes over" in caplog.text
 
 
+def test_after_a_fallback_in_one_rank_the_others_start_on_the_cpu(monkeypatch):
+    data, method, prepared = training(topics(300, 120)), Admm(omega=10, epochs=3), []
+    prepare = Admm._prepare
+    monkeypatch.setattr(Admm, "_prepare", lambda self, *how: (prepared.append(how[2].device), prepare(self, *how))[1])
+    state = method.prepare(data, K, replace(TORCH, may_fall_back=True))
+    monkeypatch.setattr("edlae_sweeps.linalg.torch_backend.Torch.orthonormal", fail)
+    for rank in (5, 8, K):
+        model = method.fit(state, rank)
+        assert state.training_metrics(model)["objective"] > 0
+    assert prepared == ["torch", "cpu"]
+    assert state.resources.device == "cpu"
+    assert isinstance(state.edlae.B, np.ndarray)
+
+
 def test_cuda_needs_a_gpu_and_auto_does_not():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

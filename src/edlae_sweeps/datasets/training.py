@@ -43,7 +43,8 @@ class TrainingData:
         self._make_gram = gram
         self._by_products = by_products
         self._operator: Gram | None = None
-        self._on_device: tuple[Device, Array] | None = None
+        # By device: one entry, which copies with another operator share.
+        self._on_device: dict[Device, Array] = {}
 
     @property
     def X(self) -> csr_array:  # noqa: N802 - a matrix
@@ -105,14 +106,14 @@ class TrainingData:
         if device == "cpu":
             return self.gram
         self._check_dense()
-        if self._on_device is None or self._on_device[0] != device:
-            self._on_device = None
-            self._on_device = device, backend_for(device).gram(self._X, self._dtype)
-        return self._on_device[1]
+        if device not in self._on_device:
+            self.leave_device()
+            self._on_device[device] = backend_for(device).gram(self._X, self._dtype)
+        return self._on_device[device]
 
     def leave_device(self) -> None:
-        """Free G on a device."""
-        self._on_device = None
+        """Forget G on a device. Its memory is free once no state uses it."""
+        self._on_device.clear()
 
     def products(self, threads: int) -> GramProducts:
         """G as products on this number of threads, whether or not there is the array."""

@@ -49,6 +49,13 @@ class State:
         """
         return None
 
+    def become(self, other: "State") -> None:
+        """Take over what another state of the same class holds: the CPU's, where a GPU was too small for a fit.
+
+        It changes a frozen object, so that the next rank neither tries the GPU again nor repeats the factorisation.
+        """
+        self.__dict__.update(other.__dict__)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.data!r}, max_rank={self.max_rank})"
 
@@ -138,8 +145,9 @@ class Method(Options, ABC, Generic[S]):
             self.check_products([rank])
 
         def work(using: Resources) -> Model:
-            same = using == state.resources
-            return self._fit(state if same else self.prepare(state.data, state.max_rank, using), rank, advance, observe)
+            if using != state.resources:
+                state.become(self.prepare(state.data, state.max_rank, using))
+            return self._fit(state, rank, advance, observe)
 
         with state.resources.limit_threads():
             model = with_fallback(state.resources, work, state.data.leave_device)

@@ -13,6 +13,7 @@ from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import (
     Array,
     backend_for,
+    backend_of,
     block_krylov,
     block_workspace,
     eigen_products,
@@ -92,6 +93,7 @@ class Svd(EigenOptions, Method[SvdState]):
         else:
             matrix = self._matrix(data, resources)
             gram, pairs = operator_of(matrix), leading_eigenpairs(matrix, max_rank, self.eig_tol)
+        V = backend_of(pairs.vectors).host(pairs.vectors)
         return SvdState(
             data=data,
             penalty=np.zeros(data.n_items),
@@ -100,7 +102,7 @@ class Svd(EigenOptions, Method[SvdState]):
             weighted=gram,
             member=self,
             values=pairs.values,
-            model=LowRank.on_host(pairs.vectors, pairs.vectors, Solved.by(pairs)),
+            model=LowRank(V, V, record=Solved.by(pairs)),
         )
 
     def _products(self, data: TrainingData, resources: Resources) -> Gram:
@@ -113,8 +115,10 @@ class Svd(EigenOptions, Method[SvdState]):
         """The same as an array, on the device."""
         if self.row_weights == "none":
             return data.gram_on(resources.device)
-        weighted = weighted_gram(data.X, row_weights(self.row_weights, data.X), data.dtype)
-        return backend_for(resources.device).array(weighted)
+        w = row_weights(self.row_weights, data.X)
+        if resources.device == "cpu":
+            return weighted_gram(data.X, w, data.dtype)
+        return backend_for(resources.device).gram(rooted(data.X, w), data.dtype)
 
     @override
     def check_products(self, ranks: Sequence[Rank]) -> None:

@@ -54,7 +54,7 @@ class OnDevice:
 
 
 def on_device(model: Any, device: Device) -> Any:
-    """The model with its arrays on a device; itself on the CPU."""
+    """The model with its arrays on a device; itself on the CPU, or if half of the free memory is too little for B."""
     if device == "cpu":
         return model
     backend = backend_for(device)
@@ -65,7 +65,11 @@ def on_device(model: Any, device: Device) -> Any:
     if (halves := model.halves()) is not None:
         encode, V = halves
         return OnDevice(model, backend, lambda fold_in: backend.array(encode(fold_in)), backend.array(V))
-    return OnDevice(model, backend, None, backend.array(model.arrays()["B"]))
+    B, free = model.arrays()["B"], backend.free_bytes()
+    if free is not None and B.nbytes > free // 2:
+        # G and the B of the fit may be there too.
+        return model
+    return OnDevice(model, backend, None, backend.array(B))
 
 
 class Best:

@@ -25,8 +25,8 @@ Cut = Literal["B", "W"]
 
 # Seconds of XᵀdMat(w)X for each pair of items that a user has, measured on debian.
 _SECONDS_PER_PAIR = 2e-8
-# Rows that exist at once of a product of n×n×n, and of the sparse product in `gram_matrix`.
-_ROWS, _SPARSE_ROWS = 1024, 2048
+# Columns that exist at once of a product of n×n×n, and rows of the sparse product in `gram_matrix`.
+_ITEMS, _SPARSE_ROWS = 1024, 2048
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -138,7 +138,7 @@ class Dan(Family):
 
     @override
     def training_metrics(self, state: FamilyState, model: Model) -> Mapping[str, float]:
-        """From the unweighted G. At full rank it takes a product of n×n×n, since W solves no equation with A:
+        """From the unweighted G. At full rank it takes a product GW of n×n×n, since W solves no equation with A:
 
         squared error  tr G − 2⟨G, W⟩ + ⟨W, GW⟩
         objective      squared error + Σ_ij Λ_i W_ij²       Eq. 7, as diag W = 0
@@ -147,9 +147,11 @@ class Dan(Family):
             return super().training_metrics(state, model)
         G: Any = state.data.operator(state.resources)
         W, squared_error = model.arrays()["B"], float(state.data.item_counts.sum())
-        for rows in row_blocks(len(W), _ROWS):
-            # ⟨W, GW⟩ − 2⟨G, W⟩.
-            squared_error += inner(G[rows] @ W, W[rows]) - 2 * inner(G[rows], W[rows])
+        for items in row_blocks(len(W), _ITEMS):
+            part = np.ascontiguousarray(W[:, items])
+            GW = G @ part
+            # ⟨W, GW⟩ − 2⟨G, W⟩, the trace of GW.
+            squared_error += inner(GW, part) - 2 * float(GW[items].diagonal().sum(dtype=np.float64))
         return {"squared_error": squared_error, "objective": squared_error + float(state.penalty @ row_sums(W, W))}
 
     @override

@@ -53,7 +53,8 @@ def invert_penalised(a: Array, penalty: Vector) -> Vector:
 def full_rank_into(out: Array, a: Array, diag_C: Vector, d: Vector) -> FullRank:
     """B(d) (n, n) in `out`, from C in the upper triangle of `a`, which may be the same array."""
     backend = backend_of(a)
-    right, left = -backend.column(d, a).T, -backend.column(d, a)
+    left = -backend.column(d, a)
+    right = left.T
 
     def fill(rows: slice, columns: slice) -> None:
         block = backend.upper(a, rows, columns)

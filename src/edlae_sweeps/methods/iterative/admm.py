@@ -77,7 +77,8 @@ class Admm(AdmmOptions, FromEdlae):
         GU = gram @ U
         while True:
             grow, pull = self.weights(beta, gamma, penalty, U)
-            V = backend.orthonormal(grow * GU + pull * U)
+            # Twice: the update of U relies on VᵀV = I, and one pass of Cholesky QR may leave 1e-3 in float32.
+            V = backend.orthonormal(backend.orthonormal(grow * GU + pull * U))
             U = apply_inverse(state.full, gram @ (grow * V) + pull * V)
             GU = gram @ U
             beta, gamma = self.update(row_sums(GU, V), row_sums(U, V), gamma, g, penalty)

@@ -68,7 +68,7 @@ class Denoising(Trained[State]):
         from edlae_sweeps.methods.neural.denoiser import Denoiser
 
         denoiser = Denoiser(state.data.X, k, self.dropout, self.batch, self.seed, state.resources)
-        gram, g = state.data.gram, state.data.item_counts
+        gram, g = state.data.operator(state.resources), state.data.item_counts
         for epoch in range(self.epochs):
             denoiser.epoch([self.learning_rate * _cosine(epoch + part, self.epochs) for part in denoiser.parts()])
             U, V = denoiser.factors()

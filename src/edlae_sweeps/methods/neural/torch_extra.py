@@ -42,8 +42,4 @@ class Trained(Seeded, Method[S]):
     def require(self, device: Device) -> None:
         if find_spec("torch") is None:
             raise MissingExtra(f"method={self.name} needs PyTorch, an extra: pip install 'edlae_sweeps[torch]'")
-        if device == "cuda":
-            import torch
-
-            if not torch.cuda.is_available():
-                raise ConfigError("device=cuda: PyTorch sees no such device here; choose device=cpu")
+        super().require(device)
