@@ -154,6 +154,10 @@ class Backend(Protocol):
         """Bytes that are free on the device; None on the CPU."""
         ...
 
+    def peak_bytes(self) -> int | None:
+        """The most bytes that arrays have taken on the device so far; None on the CPU."""
+        ...
+
 
 def backend_of(a: Array) -> Backend:
     """The backend of an array. What is no tensor of PyTorch is the CPU's, products without an array too."""

@@ -123,3 +123,6 @@ class Host:
 
     def free_bytes(self) -> None:
         return None
+
+    def peak_bytes(self) -> None:
+        return None

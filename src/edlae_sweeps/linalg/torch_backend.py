@@ -151,6 +151,9 @@ class Torch:
         cached = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(torch.cuda.mem_get_info(self._device)[0] + cached)
 
+    def peak_bytes(self) -> int | None:
+        return None if self._device.type == "cpu" else int(torch.cuda.max_memory_allocated(self._device))
+
 
 def sees_gpu() -> bool:
     """Whether PyTorch sees a GPU."""
