@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from edlae_sweeps import resources
-from edlae_sweeps.resources import Resources, available_memory, blas_threads
+from edlae_sweeps.resources import GIB, Resources, available_memory, blas_threads
 
 
 def group(folder: Path, limit: str, used: int, cache: int, version: int) -> None:
@@ -50,6 +50,12 @@ def test_resources_of_this_process():
     assert here.memory == pytest.approx(free, rel=0.2)
     assert here.device == "cpu"
     assert here.matrix_bytes < here.memory
+
+
+@pytest.mark.parametrize(("free", "left"), [(0.5, 0), (10, 9), (80, 76)])
+def test_a_device_keeps_a_reserve_beside_the_matrices(free, left):
+    there = Resources(threads=1, memory=GIB, device="cuda", device_memory=int(free * GIB))
+    assert there.matrix_bytes == pytest.approx(left * GIB)
 
 
 def test_a_memory_limit_lowers_what_is_free_and_never_raises_it():

@@ -17,6 +17,8 @@ GIB = 1024**3
 _MIB = 1024**2
 # What a process takes beside the matrices of a method: interpreter, libraries, data, one batch of scores.
 PROCESS_BYTES = GIB
+# The same beside the matrices on a device: workspaces of its BLAS and LAPACK, fragments, one batch of scores.
+_DEVICE_BYTES, _DEVICE_SHARE = GIB, 0.05
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _CGROUP_LIST = Path("/proc/self/cgroup")
 
@@ -31,7 +33,7 @@ class Resources:
     threads  threads of linear algebra, and batches evaluated at once
     memory   bytes that the whole process may take
     device   where dense arrays are computed with
-    device_memory  bytes that arrays may take there, if it has memory of its own
+    device_memory  bytes that are free there, if it has memory of its own
     may_fall_back  whether the CPU takes over if that is too little
     """
 
@@ -59,8 +61,14 @@ class Resources:
 
     @property
     def matrix_bytes(self) -> int:
-        """Bytes that matrices may take: those of the device, or `memory` without what the process needs otherwise."""
-        return self.memory - PROCESS_BYTES if self.device_memory is None else self.device_memory
+        """Bytes that matrices may take: `memory` without what the process needs otherwise.
+
+        On a device they are its free bytes without a reserve for the workspaces of its libraries and for the
+        evaluation: 5 % of them, and at least 1 GiB.
+        """
+        if self.device_memory is None:
+            return self.memory - PROCESS_BYTES
+        return max(0, self.device_memory - max(_DEVICE_BYTES, int(_DEVICE_SHARE * self.device_memory)))
 
 
 def cores() -> int:
