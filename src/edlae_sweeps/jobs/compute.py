@@ -11,7 +11,7 @@ from typing import Any
 from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load_gram
 from edlae_sweeps.evaluation import Popularity, evaluate
-from edlae_sweeps.jobs.limits import memory_needed
+from edlae_sweeps.jobs.limits import arrays_needed, memory_needed
 from edlae_sweeps.jobs.notes import cell_run_name, job_run_name
 from edlae_sweeps.jobs.ranks import finish_ranks
 from edlae_sweeps.jobs.result import Result, cell_params, cell_tags
@@ -86,8 +86,11 @@ class Job:
 def compute(job: Job) -> list[Result]:
     """The results of the ranks that are still to be done. Raises Busy, and leaves no run, if another run is at them."""
     bench = Bench(job.data, job.training, job.resources)
-    needed = memory_needed(job.settings, job.settings.ranks(), job.training, job.resources)
-    with open_pool(job.settings, bench, needed) as pool:
+    needed, arrays = (
+        estimate(job.settings, job.settings.ranks(), job.training, job.resources)
+        for estimate in (memory_needed, arrays_needed)
+    )
+    with open_pool(job.settings, bench, needed, arrays) as pool:
         if job.tune is None:
             with job.run() as run:
                 baseline = _baseline(job, pool)
@@ -125,14 +128,17 @@ def _best_groups(search: Search, ranks: Sequence[Rank]) -> list[tuple[Method[Any
 
 
 def _baseline(job: Job, pool: Pool) -> dict[str, float]:
-    """The metrics baseline/* of popularity. Afterwards G is in the cache, or in memory if the fits run here."""
+    """The metrics baseline/* of popularity. Afterwards G is in memory if the fits run here, else in the cache.
+
+    Workers with a GPU make G there.
+    """
     if job.settings.repeat:
         # The first call of a library is slower than those that are to be timed.
         warm_up(job.settings.dtype)
     if isinstance(pool, Here):
         # The first use is timed.
         _ = pool.bench.gram_seconds
-    elif not job.training.by_products:
+    elif job.resources.device == "cpu" and not job.training.by_products:
         with stage("Gram matrix") as advance:
             load_gram(job.data, job.settings.dtype, Path(job.settings.data_dir).expanduser(), advance)
     popularity = Popularity(job.training.item_counts)

@@ -2,28 +2,31 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
 from edlae_sweeps import resources as machine
 from edlae_sweeps.datasets import DatasetSettings, Prepared, TrainingData, load, load_gram
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.linalg import settle
+from edlae_sweeps.linalg import check_device, settle, with_fallback
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.resources import Device, Resources
 from edlae_sweeps.settings import DType
 from edlae_sweeps.workers.validation import Validator
 
+T = TypeVar("T")
+
 
 class Bench:
     """Prepared data in this process, with the resources for one task after another.
 
-    `tags` say where results come from if that is not the process of the job.
+    `tags` say where results come from if that is not the process of the job. A bench whose GPU was too small for one
+    step goes on with the CPU.
     """
 
     def __init__(
@@ -37,8 +40,25 @@ class Bench:
     def gram_seconds(self) -> float:
         """The seconds that G took, which is loaded or computed on first use; for its products, those of Xᵀ."""
         start = time.perf_counter()
-        _ = self.training.operator(self.resources)
+        self.computed(self.training.operator)
         return time.perf_counter() - start
+
+    def computed(self, work: Callable[[Resources], T]) -> T:
+        """What `work` makes with the resources of the bench, or of the CPU if a GPU is too small and device is auto.
+
+        Raises DeviceMemoryError if it is too small and the CPU may not take over.
+        """
+
+        def tried(using: Resources) -> T:
+            self.resources = using
+            return work(using)
+
+        return with_fallback(self.resources, tried, self.training.leave_device)
+
+    def follow(self, resources: Resources) -> None:
+        """Stay on the CPU if a step ended there."""
+        if resources.device == "cpu":
+            self.resources = resources
 
     def using(self, resources: Resources, tags: Mapping[str, str]) -> "Bench":
         """The same data with other resources."""
@@ -67,6 +87,7 @@ class Place:
     threads  threads of linear algebra
     memory   bytes that a worker may take; None: what is free where it runs
     by_products  whether G is given as products alone
+    device_memory  bytes of a GPU that a worker may take; None: what is free there
     """
 
     dataset: DatasetSettings
@@ -77,13 +98,17 @@ class Place:
     memory: int | None
     device: Device
     by_products: bool = False
+    device_memory: int | None = None
 
     def bench(self) -> Bench:
         """The bench of this place: the one of the last task if it had the same data and resources."""
         global _last
         if _last is not None and _last[0] == self:
             return _last[1]
+        check_device(self.device)
         resources = settle(Resources.here(self.threads, self.memory, "cpu" if self.by_products else self.device))
+        if self.device_memory is not None and resources.device_memory is not None:
+            resources = replace(resources, device_memory=self.device_memory)
         if self.memory is not None:
             # A worker that starts later sees less free memory, and must not choose a leaner fit for that.
             resources = replace(resources, memory=self.memory)

@@ -90,6 +90,7 @@ def _prepare(bench: Bench, task: FitTask, advance: Advance) -> Shared:
     """The step that the ranks share, timed alone."""
     start = time.perf_counter()
     state = task.method.prepare(bench.training, largest_rank(task.ranks), bench.resources, advance)
+    bench.follow(state.resources)
     return Shared(task.method, state, time.perf_counter() - start, len(task.ranks) > 1 or task.beside)
 
 
@@ -106,6 +107,7 @@ def _fit_nested(shared: Shared, names: dict[int, str], bench: Bench, task: FitTa
     label = names[largest] if len(names) == 1 else f"{task.method.name}, {len(names)} ranks"
     with show(f"evaluate {label}") as advance:
         model = task.method.fit(shared.state, largest)
+        bench.follow(shared.state.resources)
         by_rank = nested_accuracy(model, list(names), bench, advance)
     shared = shared.with_products(model, bench)
     del model
@@ -121,18 +123,24 @@ def _fit_nested(shared: Shared, names: dict[int, str], bench: Bench, task: FitTa
 def _fit(shared: Shared, rank: Rank, bench: Bench, advance: Advance | None, validation: HeldOut | None) -> Fitted:
     """The model of one rank, timed alone. If `validation` is given, each epoch is validated, outside the time."""
     values: list[float] = []
-    outside = 0.0
+    outside, device = 0.0, shared.state.resources.device
 
     def observe(iterate: Model) -> None:
-        nonlocal outside
+        nonlocal outside, device
         start = time.perf_counter()
+        if shared.state.resources.device != device:
+            # The CPU begins again where a GPU was too small.
+            values.clear()
+            device = shared.state.resources.device
         if validation is not None:
             values.append(evaluate(iterate, validation, resources=bench.resources).summary()["ndcg_100"])
         outside += time.perf_counter() - start
 
     start = time.perf_counter()
     model = shared.method.fit(shared.state, rank, advance=advance, observe=None if validation is None else observe)
-    return Fitted(model, time.perf_counter() - start - outside, values)
+    seconds = time.perf_counter() - start - outside
+    bench.follow(shared.state.resources)
+    return Fitted(model, seconds, values)
 
 
 def _left(task: FitTask, rank: Rank, shared: Shared, fitted: Fitted, measured: Measured) -> Fit:

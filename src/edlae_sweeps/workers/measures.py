@@ -33,6 +33,7 @@ class Shared:
 
         Where memory is short they multiply for each rank: the products, their copies and `model` take six n×k arrays.
         """
+        # Nothing is computed before the first measure.
         factors, state, data = model.factors(), self.state, self.state.data
         if factors is None:
             return self
@@ -40,9 +41,17 @@ class Shared:
         if needed > bench.resources.matrix_bytes:
             return self
         U, V = factors
-        gram = NestedProducts(data.operator(bench.resources), U)
+        gram = NestedProducts(bench.computed(data.operator), U)
         B = None if state.edlae is None else NestedProducts(operator_of(state.edlae.B), V)
         return replace(self, state=replace(state, data=data.with_operator(gram)), B=B)
+
+    def to_measure(self, using: Resources) -> "Shared":
+        """The same with G of the host, and no products kept, if the CPU takes over from the device of the state."""
+        state = self.state
+        if using.device == state.resources.device:
+            return self
+        data = state.data.with_operator(state.data.gram)
+        return replace(self, state=replace(state, resources=using, data=data), B=None)
 
 
 @dataclass(frozen=True)
@@ -96,20 +105,22 @@ def nested_accuracy(model: Model, ranks: Sequence[int], bench: Bench, advance: A
 def measure(shared: Shared, fitted: Fitted, accuracy: Accuracy, bench: Bench) -> Measured:
     """All measures of a model, of which training error and weights are computed here."""
     record, validation, test = fitted.model.record, accuracy.validation, accuracy.test
+    train, weights = bench.computed(lambda using: _computed(shared.to_measure(using), fitted.model, using))
     metrics = {
         **named("test", test.summary()),
         **named("validation", validation.summary()),
         "test/users": float(len(test.users)),
         "validation/users": float(len(validation.users)),
-        **named("train", shared.state.training_metrics(fitted.model)),
+        **train,
         **(record.metrics() if record else {}),
-        **_weights(shared, fitted.model, bench),
+        **weights,
         "time/gram_seconds": bench.gram_seconds,
         "time/factorise_seconds": shared.seconds,
         "time/rank_seconds": fitted.seconds,
         "time/fit_seconds": shared.seconds + fitted.seconds,
         "time/evaluate_seconds": accuracy.seconds,
         "memory/peak_gib": machine.peak_memory() / machine.GIB,
+        **_device_peak(shared.state.resources),
     }
     history = record.series() if record else {}
     if fitted.epochs:
@@ -123,11 +134,25 @@ def _device_tag(resources: Resources) -> dict[str, str]:
     return {} if resources.device == "cpu" else {"device": backend_for(resources.device).name}
 
 
-def _weights(shared: Shared, model: Model, bench: Bench) -> dict[str, float]:
+def _device_peak(resources: Resources) -> dict[str, float]:
+    """The largest size of the process's arrays on a device so far, if it has memory of its own."""
+    peak = None if resources.device == "cpu" else backend_for(resources.device).peak_bytes()
+    return {} if peak is None else {"memory/device_peak_gib": peak / machine.GIB}
+
+
+def _computed(shared: Shared, model: Model, using: Resources) -> tuple[dict[str, float], dict[str, float]]:
+    """Training error and measures of the weights, which multiply with G."""
+    return named("train", shared.state.training_metrics(model)), _weights(shared, model, using)
+
+
+def _weights(shared: Shared, model: Model, using: Resources) -> dict[str, float]:
     """The learned diagonal, and for a method that approximates EDLAE how near it came (Eqs. 11, 14)."""
     state = shared.state
-    gram = state.data.operator(bench.resources)
-    groups = weight_metrics(gram, state.penalty, model, state.edlae, shared.B)
+    gram = state.data.operator(using)
+    edlae = state.edlae
+    if edlae is not None and using.device == "cpu":
+        edlae = edlae.on_host()
+    groups = weight_metrics(gram, state.penalty, model, edlae, shared.B)
     return {name: value for group, values in groups.items() for name, value in named(group, values).items()}
 
 

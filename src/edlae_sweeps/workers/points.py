@@ -39,8 +39,10 @@ def evaluate_point(bench: Bench, task: PointTask) -> Outcome:
     start = time.perf_counter()
     metrics: Mapping[Rank, Mapping[str, float]] = {}
     error = ""
+    validator = bench.validator(task.study, task.search_ranks)
     try:
-        metrics = bench.validator(task.study, task.search_ranks).metrics(task.method, task.ranks)
+        metrics = validator.metrics(task.method, task.ranks)
     except SolverError as failure:
         error = str(failure)
+    bench.follow(validator.resources)
     return Outcome(metrics, time.perf_counter() - start, error, bench.tags)

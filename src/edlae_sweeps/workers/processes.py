@@ -27,12 +27,13 @@ class LokyEngine(Engine):
     remedy = "choose fewer parallel.workers, or free some memory"
     gone = "the processes of parallel=processes were stopped"
 
-    def __init__(self, workers: int, memory: int, processors: int | None) -> None:
-        """`memory` is the limit of each worker in bytes.
+    def __init__(self, workers: int, memory: int, processors: int | None, device_memory: int | None = None) -> None:
+        """`memory` and `device_memory` are the limits of each worker in bytes, the second on a GPU if there is one.
 
         The tasks that run at once share `processors`; None leaves each the threads of its place.
         """
         self.workers, self._memory, self._processors = workers, memory, processors
+        self._device_memory = device_memory
         self._executor: Any = None
 
     @override
@@ -58,7 +59,7 @@ class LokyEngine(Engine):
         if self._processors is not None:
             # The place has fewer if OMP_NUM_THREADS says so.
             threads = min(threads, max(1, self._processors // min(self.workers, at_once)))
-        return replace(place, threads=threads, memory=self._memory)
+        return replace(place, threads=threads, memory=self._memory, device_memory=self._device_memory)
 
     @override
     def stop(self, kill: bool) -> None:

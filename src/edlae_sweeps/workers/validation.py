@@ -13,10 +13,13 @@ KEPT_STATES = 2
 
 
 class Validator:
-    """Fits points of one method and evaluates them on the validation users."""
+    """Fits points of one method and evaluates them on the validation users.
+
+    `resources` are those of the CPU after a GPU was too small for a fit.
+    """
 
     def __init__(self, training: TrainingData, held_out: HeldOut, ranks: Sequence[Rank], resources: Resources) -> None:
-        self._training, self._held_out, self._ranks, self._resources = training, held_out, ranks, resources
+        self._training, self._held_out, self._ranks, self.resources = training, held_out, ranks, resources
         self._states: dict[tuple[Any, ...], Any] = {}
 
     def metrics(self, method: Method[Any], ranks: Sequence[Rank]) -> dict[Rank, Mapping[str, float]]:
@@ -27,18 +30,21 @@ class Validator:
         return {rank: self._evaluate(method, state, rank) for rank in ranks}
 
     def _nested(self, method: Method[Any], ranks: Sequence[Rank]) -> dict[Rank, Mapping[str, float]]:
-        state = method.prepare(self._training, largest_rank(ranks), self._resources)
+        state = self._followed(method.prepare(self._training, largest_rank(ranks), self.resources))
         metrics: dict[Rank, Mapping[str, float]] = {}
         if low := low_ranks(ranks):
             model = method.fit(state, largest_rank(ranks))
-            by_rank = evaluate_nested(model, low, self._held_out, resources=self._resources)
+            self._followed(state)
+            by_rank = evaluate_nested(model, low, self._held_out, resources=self.resources)
             metrics |= {rank: per_user.summary() for rank, per_user in by_rank.items()}
         if "full" in ranks:
             metrics["full"] = self._evaluate(method, state, "full")
         return metrics
 
     def _evaluate(self, method: Method[Any], state: Any, rank: Rank) -> Mapping[str, float]:
-        return evaluate(method.fit(state, rank), self._held_out, resources=self._resources).summary()
+        model = method.fit(state, rank)
+        self._followed(state)
+        return evaluate(model, self._held_out, resources=self.resources).summary()
 
     def _state(self, method: Method[Any]) -> Any:
         """The state that the ranks of an iterative method share."""
@@ -47,5 +53,12 @@ class Validator:
             while len(self._states) >= KEPT_STATES:
                 # The first is that of the start values, which every rank begins with.
                 self._states.pop(list(self._states)[-1])
-            self._states[key] = method.prepare(self._training, largest_rank(self._ranks), self._resources)
+            state = method.prepare(self._training, largest_rank(self._ranks), self.resources)
+            self._states[key] = self._followed(state)
         return self._states[key]
+
+    def _followed(self, state: Any) -> Any:
+        """The state. What comes after one that fell back to the CPU stays there."""
+        if state.resources.device == "cpu":
+            self.resources = state.resources
+        return state
