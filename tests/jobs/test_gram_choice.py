@@ -18,7 +18,7 @@ from edlae_sweeps.cli.compose import conf_dir, register, typed
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.jobs import gram, run_job
+from edlae_sweeps.jobs import gram, plan, run_job
 from edlae_sweeps.jobs.gram import choose_gram, settle_gram
 from edlae_sweeps.methods import Admm, Closed, Svd, Unconstrained
 from edlae_sweeps.resources import GIB, Resources
@@ -166,9 +166,10 @@ def test_workers_and_a_search_go_by_products(job, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["auto", "dense", "products"])
-def test_a_dry_run_shows_both_ways_with_the_times_of_its_table(job, capsys, caplog, kind):
+def test_a_dry_run_shows_both_ways_with_the_times_of_its_table(job, capsys, caplog, monkeypatch, kind):
     with caplog.at_level(logging.INFO, "edlae_sweeps"):
-        # 12,000 × 2,000 scores are to be ranked twice.
+        # 12,000 × 2,000 scores are to be ranked twice, here within seconds.
+        monkeypatch.setattr(plan, "_SECONDS_PER_SCORE", 4e-8)
         size = ("dataset.n_users=60000", "dataset.n_items=2000", "dataset.heldout_users=12000")
         assert job("rank=5", f"gram={kind}", "dry_run=true", *size)[1] == []
     (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("gram=")]

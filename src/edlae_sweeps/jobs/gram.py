@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from edlae_sweeps.datasets import TrainingData
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.jobs.limits import memory_needed
+from edlae_sweeps.jobs.limits import arrays_needed, device_need, fits_on_device, memory_needed
+from edlae_sweeps.linalg import backend_for, on_cpu
 from edlae_sweeps.resources import GIB, Resources
 from edlae_sweeps.settings import GramKind, Settings
 
@@ -19,13 +20,17 @@ _PATIENCE_SECONDS = 3600
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a fit of all ranks takes: the peak of the process in bytes, and nominal seconds, its evaluation left out."""
+    """What a fit of all ranks takes, its evaluation left out: bytes of its arrays on the GPU with this name, or else
+    the peak of the process; and nominal seconds on two cores.
+    """
 
     bytes: int
     seconds: float
+    gpu: str = ""
 
     def __str__(self) -> str:
-        return f"{self.bytes / GIB:,.1f} GiB and {self.seconds:,.0f} s"
+        memory = f"{self.bytes / GIB:,.1f} GiB"
+        return f"{memory} on {self.gpu}" if self.gpu else f"{memory} and {self.seconds:,.0f} s"
 
 
 def settle_gram(settings: Settings, training: TrainingData, resources: Resources) -> tuple[Settings, TrainingData]:
@@ -43,25 +48,38 @@ def settle_gram(settings: Settings, training: TrainingData, resources: Resources
 def choose_gram(settings: Settings, training: TrainingData, resources: Resources) -> tuple[GramKind, str]:
     """The kind, never auto, and the reason with the costs of both.
 
-    auto is dense wherever a dense fit fits into memory and takes up to an hour, else what fits or is quicker.
+    auto is dense wherever a dense fit fits onto the GPU, or fits into memory and takes up to an hour on the CPU, else
+    what fits or is quicker. Raises ConfigError if only products fit and `device` names a GPU, which has none.
     """
     try:
         settings.method.check_products(settings.ranks())
     except ConfigError as error:
         return "dense", str(error)
-    dense, products = (_cost(settings, data, resources) for data in (training, training.with_products()))
+    device = settings.method.settled(training, resources)
+    gpu = device.device_memory is not None and fits_on_device(settings, training, device)
+    dense = _cost(settings, training, device if gpu else on_cpu(device))
+    products = _cost(settings, training.with_products(), on_cpu(resources))
     told = (
         f"a fit from a dense G takes about {dense}, from products about {products} (nominal times, evaluation "
         f"excluded); {resources.memory / GIB:,.1f} GiB are available"
     )
     if settings.gram != "auto":
         return settings.gram, f"as the settings say; {told}"
-    good = dense.bytes <= resources.memory and dense.seconds <= max(_PATIENCE_SECONDS, products.seconds)
-    return ("dense" if good or products.bytes > resources.memory else "products"), told
+    fits = dense.bytes <= resources.memory
+    if gpu or products.bytes > resources.memory or (fits and dense.seconds <= max(_PATIENCE_SECONDS, products.seconds)):
+        return "dense", told
+    if not (device.device == "cpu" or device.may_fall_back or fits):
+        raise ConfigError(
+            f"{device_need(settings, training, device)}: choose device=cpu or device=auto, where gram=products would "
+            "fit, or a smaller rank"
+        )
+    return "products", told
 
 
 def _cost(settings: Settings, data: TrainingData, resources: Resources) -> _Cost:
     ranks = settings.ranks()
     estimate = settings.method.estimate(data, ranks, resources)
     seconds = estimate.products * data.n_items**3 / _DENSE_RATE + estimate.seconds
+    if resources.device_memory is not None:
+        return _Cost(arrays_needed(settings, ranks, data, resources), seconds, backend_for(resources.device).name)
     return _Cost(memory_needed(settings, ranks, data, resources), seconds)

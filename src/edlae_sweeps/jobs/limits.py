@@ -30,9 +30,13 @@ def check_memory(settings: Settings, ranks: Sequence[Rank], data: TrainingData, 
 
 
 def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> int:
-    """Estimated peak of the process in bytes; beside a GPU with memory of its own, only of its models."""
-    if resources.device_memory is not None:
-        return PROCESS_BYTES + settings.method.estimate(data, ranks, resources).model_bytes
+    """Estimated peak of the process in bytes.
+
+    Beside a GPU with memory of its own that is the models alone, unless the method has large arrays on the host too.
+    """
+    method = settings.method
+    if resources.device_memory is not None and not getattr(method, "host_arrays", False):
+        return PROCESS_BYTES + method.estimate(data, ranks, resources).model_bytes
     return PROCESS_BYTES + arrays_needed(settings, ranks, data, resources)
 
 
@@ -44,6 +48,22 @@ def arrays_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData,
     return kept + method.estimate(data, ranks, resources).bytes
 
 
+def fits_on_device(settings: Settings, data: TrainingData, settled: Resources) -> bool:
+    """Whether the arrays of a job fit into the memory of its GPU; yes if the device has none of its own."""
+    needed = arrays_needed(settings, settings.ranks(), data, settled)
+    return settled.device_memory is None or needed <= settled.matrix_bytes
+
+
+def device_need(settings: Settings, data: TrainingData, settled: Resources) -> str:
+    """What a dense fit takes on a GPU, and what there is, in words."""
+    needed = arrays_needed(settings, settings.ranks(), data, settled)
+    return (
+        f"device={settings.device}: rank={settings.rank} on {data.n_items} items in {settings.dtype} needs about "
+        f"{needed / GIB:.1f} GiB, and {settled.matrix_bytes / GIB:.1f} GiB for arrays are free on "
+        f"{backend_for(settled.device).name}"
+    )
+
+
 def settle_device(settings: Settings, data: TrainingData, resources: Resources) -> Resources:
     """The resources with the device that the job uses; one line says so if it is not the CPU, or a GPU is too small.
 
@@ -52,15 +72,10 @@ def settle_device(settings: Settings, data: TrainingData, resources: Resources) 
     settled = settings.method.settled(data, resources)
     if settled.device == "cpu":
         return settled
-    name, room = backend_for(settled.device).name, settled.device_memory
-    needed = arrays_needed(settings, settings.ranks(), data, settled)
-    if room is None or needed <= room:
-        _log.info("device: %s", name)
+    if fits_on_device(settings, data, settled):
+        _log.info("device: %s", backend_for(settled.device).name)
         return settled
-    told = (
-        f"device={settings.device}: rank={settings.rank} on {data.n_items} items in {settings.dtype} needs about "
-        f"{needed / GIB:.1f} GiB, and {room / GIB:.1f} GiB are free on {name}"
-    )
+    told = device_need(settings, data, settled)
     if not settled.may_fall_back:
         raise ConfigError(f"{told}: choose device=cpu, device=auto or a smaller rank")
     _log.warning("%s; the CPU takes over", told)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edlae_sweeps.console import print_table
 from edlae_sweeps.datasets import Prepared, TrainingData
-from edlae_sweeps.jobs.limits import memory_needed
+from edlae_sweeps.jobs.limits import arrays_needed, memory_needed
 from edlae_sweeps.jobs.result import Result, cell_name
 from edlae_sweeps.linalg import backend_for
 from edlae_sweeps.methods import Rank
@@ -16,8 +16,9 @@ from edlae_sweeps.resources import GIB, Device, Resources
 from edlae_sweeps.settings import Optuna, Settings
 
 # Seconds to select the best items, for each user and item; scoring at small ranks takes about the same.
-_SECONDS_PER_SCORE = 4e-8
-_PROBE = 1024
+_SECONDS_PER_SCORE = 8e-9
+# Rows of a product that is timed: on a device the launch of a smaller one takes most of its time.
+_PROBE, _DEVICE_PROBE = 1024, 4096
 
 
 def print_plan(
@@ -32,7 +33,7 @@ def print_plan(
     unit = _product_seconds(settings.dtype, data.n_items, resources.device)
     # Of the validation users; there are as many test users.
     scores = data.n_items * (len(data.validation.targets.indptr) - 1) * _SECONDS_PER_SCORE
-    memory = f"{memory_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB"
+    memory = _memory(settings, training, resources)
 
     def fit_seconds(ranks: Sequence[Rank]) -> float:
         estimate = settings.method.estimate(training, ranks, resources)
@@ -56,6 +57,13 @@ def print_plan(
     print_table(title, ("", "fit", "evaluation", "memory"), rows)
 
 
+def _memory(settings: Settings, training: TrainingData, resources: Resources) -> str:
+    """The memory of the process, or of the arrays where they are on a GPU."""
+    if resources.device_memory is not None:
+        return f"{arrays_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB on the GPU"
+    return f"{memory_needed(settings, settings.ranks(), training, resources) / GIB:.1f} GiB"
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.0f} s"
 
@@ -63,9 +71,10 @@ def _seconds(seconds: float) -> str:
 def _product_seconds(dtype: str, n: int, device: Device) -> float:
     """Seconds of one n×n×n product on a device, from a smaller one."""
     backend = backend_for(device)
-    a = backend.array(np.ones((_PROBE, _PROBE), dtype=dtype))
+    probe = _PROBE if device == "cpu" else _DEVICE_PROBE
+    a = backend.array(np.ones((probe, probe), dtype=dtype))
     # A device answers before it has computed: ask for a number of the result.
     backend.diagonal(a @ a)
     start = time.perf_counter()
     backend.diagonal(a @ a)
-    return (time.perf_counter() - start) * (n / _PROBE) ** 3
+    return (time.perf_counter() - start) * (n / probe) ** 3

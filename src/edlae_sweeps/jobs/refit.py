@@ -11,7 +11,7 @@ from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.jobs.kept import MODEL_FOLDER
-from edlae_sweeps.jobs.limits import check_disk, check_memory
+from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.result import cell_name
 from edlae_sweeps.jobs.run import run_job
 from edlae_sweeps.resources import Resources
@@ -36,9 +36,9 @@ def refit_all(settings: Settings, cell: StoredRun, experiment: Experiment, outpu
     data = _load(settings, cell)
     (rank,) = settings.ranks()
     settings.method.require(settings.device)
-    resources = Resources.here(settings.threads, None, settings.device)
     X = _complete(data)
     training = TrainingData(X, settings.dtype, data.item_names, by_products=settings.by_products)
+    resources = settle_device(settings, training, Resources.here(settings.threads, None, settings.device))
     check_memory(settings, [rank], training, resources)
     check_disk(settings, [rank], data, training, resources, output)
     with stage(f"fit {cell.name} on all {X.shape[0]:,} users") as advance:

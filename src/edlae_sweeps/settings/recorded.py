@@ -19,7 +19,7 @@ def recorded_settings(
     """The settings that fit a cell again with the parameters of its run, without a search, and keep the model.
 
     `params` are the parameters of the run, and `config` is its config.yaml. Raises ConfigError for a method or a data
-    set that this version does not have.
+    set that this version does not have. A GPU is no part of what determines a cell: without one the CPU fits it again.
     """
     kind = METHODS.get(params["method"])
     if kind is None:
@@ -27,6 +27,8 @@ def recorded_settings(
     options = {field.name: parsed(params[field.name]) for field in fields(kind) if field.name in params}
     rank = params["rank"]
     recorded = {name: config[name] for name in ("seed", "device") if name in config}
+    if recorded.get("device") == "cuda":
+        recorded["device"] = "auto"
     return Settings(
         dataset=_dataset(config.get("dataset") or {}, params["dataset"]),
         method=kind(**options),
