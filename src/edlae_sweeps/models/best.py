@@ -73,12 +73,15 @@ def on_device(model: Any, device: Device) -> Any:
 
 
 class Best:
-    """The best items of the blocks so far (users, ≤ depth), best first, and their scores."""
+    """The best items of the blocks so far (users, ≤ depth), best first, and their scores if `scored`.
 
-    def __init__(self, depth: int) -> None:
+    Blocks after the first one need the scores.
+    """
+
+    def __init__(self, depth: int, scored: bool) -> None:
         self.items = np.empty((0, 0), dtype=np.int64)
         self.scores: NDArray[Any] = np.empty((0, 0))
-        self._depth = depth
+        self._depth, self._scored = depth, scored
 
     def add(self, scores: Array, first: int = 0) -> None:
         """Merge the scores (users, width) of the items from `first` on, which follow those of all blocks before."""
@@ -97,7 +100,8 @@ class Best:
         backend = backend_of(scores)
         top = backend.top_items(scores, self._depth)
         self.items = top if items is None else np.take_along_axis(items, top, axis=1)
-        self.scores = backend.taken(scores, top)
+        if self._scored:
+            self.scores = backend.taken(scores, top)
 
 
 def batch_width(model: Scorer, n: int) -> int:
@@ -108,8 +112,8 @@ def batch_width(model: Scorer, n: int) -> int:
     return n if n <= WIDE or isinstance(model, OnDevice) or model.halves() is None else BLOCK
 
 
-def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: bool = True) -> Best:
-    """The `depth` best items of each user of a batch, by all scores at once or block by block.
+def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: bool = True, scored: bool = False) -> Best:
+    """The `depth` best items of each user of a batch, by all scores at once or block by block; with scores if `scored`.
 
     Items of `fold_in` come last, with score −∞, if `exclude_known`; ties go to the lower item index. Raises SolverError
     if scores are not finite.
@@ -118,16 +122,18 @@ def best_items(model: Scorer, fold_in: csr_array, depth: int, exclude_known: boo
     halves = model.halves()
     if halves is not None:
         encode, V = halves
-        return best_by_rank(encode(fold_in), V, [V.shape[1]], known, depth)[0]
+        return best_by_rank(encode(fold_in), V, [V.shape[1]], known, depth, scored)[0]
     scores = _finite(model.scores(fold_in))
     if known is not None:
         scores[known.nonzero()] = -np.inf
-    best = Best(depth)
+    best = Best(depth, scored)
     best.add(scores)
     return best
 
 
-def best_by_rank(hidden: Array, V: Array, ranks: Sequence[int], known: csr_array | None, depth: int) -> list[Best]:
+def best_by_rank(
+    hidden: Array, V: Array, ranks: Sequence[int], known: csr_array | None, depth: int, scored: bool = False
+) -> list[Best]:
     """For each rank k, the `depth` best items of each user by hidden[:, :k] V[:, :k]ᵀ.
 
     hidden (users, K), V (n, K); `ranks` ascend to K. Items of `known` come last, with score −∞; ties go to the lower
@@ -135,9 +141,9 @@ def best_by_rank(hidden: Array, V: Array, ranks: Sequence[int], known: csr_array
     SolverError if scores are not finite.
     """
     rows, columns = (np.empty(0, np.int64),) * 2 if known is None else known.nonzero()
-    best = [Best(depth) for _ in ranks]
     whole = len(V) <= WIDE or not isinstance(V, np.ndarray)
     width = len(V) if whole else max(BLOCK, FEW // max(1, len(hidden)))
+    best = [Best(depth, scored or not whole) for _ in ranks]
     for first in range(0, len(V), width):
         block = V[first : first + width]
         here = (columns >= first) & (columns < first + len(block))
@@ -166,7 +172,7 @@ def best_columns(
     columns, scores = np.empty((users, depth), np.int64), np.empty((users, depth), dtype)
 
     def work(batch: slice) -> None:
-        best = best_items(model, rows[batch], depth, exclude_known)
+        best = best_items(model, rows[batch], depth, exclude_known, scored=True)
         columns[batch], scores[batch] = best.items, best.scores
 
     if users * batch_width(model, n) * dtype.itemsize <= _SMALL_BYTES:
