@@ -55,7 +55,7 @@ class Trial:
 
         def work() -> None:
             self._backend.invert_upper(self._backend.array(small))
-            self._backend.small_eigenpairs(np.eye(100, order="F"), 5)
+            self._backend.small_eigenpairs(self._backend.array(np.eye(100, order="F")), 5)
             self._backend.orthonormal(self._backend.array(np.asfortranarray(small[:, :64])))
 
         # A GPU has nothing to synchronise with before its first use.

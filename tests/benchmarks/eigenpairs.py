@@ -14,7 +14,8 @@ from common import Bench, load_training, parse, parser, timed
 from scipy.linalg import qr
 from scipy.sparse.linalg import eigsh, lobpcg
 
-from edlae_sweeps.linalg import block_krylov, leading_eigenpairs, upper_product
+from edlae_sweeps.linalg import block_krylov, leading_eigenpairs
+from edlae_sweeps.linalg.spd import upper_product
 from edlae_sweeps.methods.closed.inverse import solve_full_rank
 from edlae_sweeps.methods.closed.low_rank import metric
 

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 from common import Bench, load_training, parse, parser, timed
 
-from edlae_sweeps.linalg import invert_general, invert_spd, invert_upper
+from edlae_sweeps.linalg import invert_general
+from edlae_sweeps.linalg.spd import invert_spd, invert_upper
 
 
 def main() -> None:

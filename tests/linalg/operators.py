@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edlae_sweeps.linalg import Deflation, Inverse
+from edlae_sweeps.linalg.conjugate import Deflation, Inverse
 
 
 def problem(n: int = 120, penalty: float = 2.0) -> np.ndarray:

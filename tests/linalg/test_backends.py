@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array, random_array
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import backend_for, backend_of
+from edlae_sweeps.linalg import backend_for, backend_of, eigen_dense
 from edlae_sweeps.linalg import spd as spd_module
 
 BACKENDS = ["cpu", pytest.param("torch", marks=pytest.mark.torch)]
@@ -223,7 +223,7 @@ def test_eigenpairs_come_from_the_largest_down(backend, dtype, m, k):
     Q = np.linalg.qr(random((m, m), "float64"))[0]
     theta = np.linspace(2, 1, m)
     M = ((Q * theta) @ Q.T).astype(dtype)
-    small = backend.small_eigenpairs(np.asfortranarray(np.tril(M)), k)
+    small = backend.small_eigenpairs(backend.array(np.asfortranarray(np.tril(M))), k)
     dense = backend.eigenpairs(backend.array(np.triu(M)), k, True)
     for values, vectors in (small, dense):
         V = backend.host(vectors)
@@ -235,10 +235,32 @@ def test_eigenpairs_come_from_the_largest_down(backend, dtype, m, k):
         close(M @ V, V * values, dtype)
 
 
-def test_a_small_matrix_that_is_not_finite_is_refused(backend, dtype):
-    H = np.full((40, 40), np.nan, dtype, order="F")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("k", [3, 40])
+def test_a_matrix_that_is_not_finite_has_no_eigenpairs(backend, dtype, wrong, k):
+    H = np.eye(40, dtype=dtype, order="F")
+    H[3, 5] = H[5, 3] = wrong
     with pytest.raises(SolverError, match="not finite"):
-        backend.small_eigenpairs(H, 3)
+        backend.small_eigenpairs(backend.array(H.copy(order="F")), k)
+    with pytest.raises(SolverError, match="not finite"):
+        backend.eigenpairs(backend.array(H.copy()), k, False)
+
+
+def test_an_eigensolver_that_gives_up_is_one_line(backend, monkeypatch):
+    def give_up(*_: object, **__: object) -> None:
+        raise error("no convergence\nmore")
+
+    if backend.name == "cpu":
+        error = np.linalg.LinAlgError
+        monkeypatch.setattr(eigen_dense, "eigh", give_up)
+    else:
+        import torch
+
+        error = torch.linalg.LinAlgError
+        monkeypatch.setattr(torch.linalg, "eigh", give_up)
+    with pytest.raises(SolverError) as caught:
+        backend.eigenpairs(backend.array(np.eye(40)), 40, False)
+    assert str(caught.value) == "the eigensolver does not converge: no convergence"
 
 
 @pytest.mark.parametrize("index", ["int32", "int64"])
@@ -255,7 +277,7 @@ def test_sparse_rows_times_a_dense_matrix(backend, dtype, index, rows):
         close(product, X.toarray() @ W, dtype)
 
 
-@pytest.mark.parametrize("n", [1, 30, 90])
+@pytest.mark.parametrize("n", [1, 30, 90, 400])
 def test_gram_matrices_are_exact_for_counts_and_symmetric(backend, dtype, n):
     X = csr_array(random_array((80, n), density=0.2, rng=np.random.default_rng(n)), dtype=dtype)
     counts = X.copy()

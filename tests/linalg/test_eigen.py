@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -89,6 +91,28 @@ def test_eigenpairs_of_a_large_basis_are_checked_only_a_few_times(decay, monkeyp
     m, _ = with_eigenvalues(theta, "float32")
     pairs = block_krylov(lambda Y: np.asfortranarray(m @ Y), len(m), 300, "float32", 1e-8)
     assert len([columns for columns in checks if columns >= 600]) <= 3 < pairs.steps
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1500, 6000])
+def test_the_workspace_is_the_measured_peak(n, dtype, monkeypatch):
+    """At the smaller n the first look takes most memory, at the larger one the second look or V."""
+    k, theta, widths = 450, (1 / np.arange(1, n + 1)).astype(dtype)[:, None], []
+
+    def product(Y: np.ndarray) -> np.ndarray:
+        widths.append(Y.shape[1])
+        return np.asfortranarray(theta * Y)
+
+    block_krylov(product, n, k, dtype, 1e-5)
+    columns = sum(widths)
+    assert columns > 1000
+    monkeypatch.setattr(krylov, "basis_columns", lambda *_: columns)
+    tracemalloc.start()
+    block_krylov(product, n, k, dtype, 1e-5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = krylov.block_workspace(n, k, np.dtype(dtype).itemsize)
+    assert 0.97 * expected < peak < 1.01 * expected
 
 
 def test_an_unreachable_tolerance_is_an_error_with_a_remedy():

@@ -3,7 +3,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.errors import SolverError
-from edlae_sweeps.linalg import (
+from edlae_sweeps.linalg import spd as spd_module
+from edlae_sweeps.linalg.spd import (
     invert_spd,
     invert_upper,
     lower_product,
@@ -12,7 +13,6 @@ from edlae_sweeps.linalg import (
     upper_blocks,
     upper_product,
 )
-from edlae_sweeps.linalg import spd as spd_module
 from edlae_sweeps.resources import blas_threads
 
 

@@ -2,20 +2,22 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import DeviceMemoryError
-from edlae_sweeps.linalg.device import device_errors
+from edlae_sweeps.linalg import backend_for, block_krylov
+from edlae_sweeps.linalg.device import device_errors, with_fallback
 from edlae_sweeps.resources import Resources
 
 torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - not without torch
 
-from edlae_sweeps.linalg import torch_spd  # noqa: E402
+from edlae_sweeps.linalg import torch_sparse, torch_spd  # noqa: E402
 from edlae_sweeps.linalg.torch_backend import Torch  # noqa: E402
 from edlae_sweeps.methods.neural import gradient  # noqa: E402
 
@@ -75,12 +77,39 @@ def test_sums_of_rows_have_a_gradient():
     assert W.grad.tolist() == [[1, 1], [2, 2], [3, 3]]
 
 
-@pytest.mark.parametrize("device", ["cpu", "torch", "auto", "cuda"])
-@pytest.mark.parametrize("sees", [True, False])
-def test_networks_train_on_the_device_of_the_resources(device, sees, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: sees)
-    expected = "cuda" if device == "cuda" or (device == "auto" and sees) else "cpu"
-    assert gradient.place(Resources(torch.get_num_threads(), 2**40, device)).type == expected
+@pytest.mark.parametrize(("device", "expected"), [("cpu", "cpu"), ("torch", "cpu"), ("cuda", "cuda:1")])
+def test_networks_train_on_the_device_of_the_resources(device, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert str(gradient.place(Resources(torch.get_num_threads(), 2**40, device))) == expected
+
+
+def test_the_gpu_is_the_current_one_of_the_process(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert str(backend_for("cuda")._device) == "cuda:1"
+
+
+@pytest.mark.parametrize("shape", [(3, 900), (900, 30)])
+def test_the_gram_matrix_needs_blocks_of_bounded_size_beside_it(shape, monkeypatch):
+    monkeypatch.setattr(torch_sparse, "_DENSE_BYTES", 20_000)
+    X = csr_array(np.ones(shape, np.float32))
+    n = shape[1]
+    # The result is larger than a block only at the larger n.
+    with NewTensors() as made:
+        torch_sparse.gram(X, "float32", torch.device("cpu"))
+    storages = [tensor.untyped_storage() for tensor in made.tensors if tensor.layout == torch.strided]
+    sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    assert sum(size > max(20_000, 8 * X.nnz) for size in sizes.values()) == (n == 900)
+
+
+def test_eigenpairs_of_h_are_made_where_the_products_are(monkeypatch):
+    """H is never copied to the host, and its blocks aren't either."""
+    copied: list[tuple[int, ...]] = []
+    host = Torch.host
+    monkeypatch.setattr(Torch, "host", lambda self, a: (copied.append(tuple(a.shape)), host(self, a))[1])
+    theta = torch.arange(1, 601, dtype=torch.float64)[:, None] ** -2
+    pairs = block_krylov(lambda Y: theta * Y, 600, 20, "float64", 1e-8, backend=backend_for("torch"))
+    np.testing.assert_allclose(pairs.values, np.arange(1, 21.0) ** -2, rtol=1e-6)
+    assert {shape for shape in copied if len(shape) == 2} == {(16, 16), (16, 20)}
 
 
 def allocate(size: str, error: type[Exception], kept: list[object]) -> None:
@@ -94,20 +123,58 @@ def test_a_full_device_is_one_line_and_frees_what_the_computation_held(monkeypat
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append("array" not in frames[0].f_locals))
     with pytest.raises(DeviceMemoryError) as caught, device_errors():
         allocate("1.50 GiB", torch.cuda.OutOfMemoryError, frames)
-    assert str(caught.value) == (
-        "device=cuda: out of memory when it needed 1.50 GiB more: choose device=auto, a smaller rank or dtype=float32"
-    )
+    assert str(caught.value) == "out of memory on the GPU when it needed 1.50 GiB more"
     assert emptied == [True]
 
 
-def test_libraries_of_cuda_without_workspace_are_a_full_device_too():
-    with pytest.raises(DeviceMemoryError, match="out of memory: choose"), device_errors():
-        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA driver error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnXsyevd(...)`",
+        "cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnCreate(handle)`",
+        "CUDA error: CUSPARSE_STATUS_INSUFFICIENT_RESOURCES when calling `cusparseSpMM(...)`",
+    ],
+)
+def test_what_cuda_says_without_memory_is_a_full_device_too(text):
+    with pytest.raises(DeviceMemoryError, match=r"^out of memory on the GPU$"), device_errors():
+        raise RuntimeError(text)
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_other_errors_pass(loaded, monkeypatch):
+@pytest.mark.parametrize(
+    "text", ["sizes differ", "cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnSgetrf(...)`"]
+)
+def test_other_errors_pass(text, loaded, monkeypatch):
     if not loaded:
         monkeypatch.delitem(sys.modules, "torch")
-    with pytest.raises(RuntimeError, match="sizes differ"), device_errors():
-        raise RuntimeError("sizes differ")
+    with pytest.raises(RuntimeError) as caught, device_errors():
+        raise RuntimeError(text)
+    assert str(caught.value) == text
+
+
+def test_what_a_failure_leaves_is_released_before_the_error_or_the_cpu(caplog):
+    events: list[str] = []
+
+    def work(resources: Resources) -> str:
+        events.append(resources.device)
+        if resources.device == "torch":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 is full")
+        return "done"
+
+    def released() -> None:
+        events.append("released")
+
+    there = Resources(2, 2**40, "torch")
+    with pytest.raises(DeviceMemoryError) as caught:
+        with_fallback(there, lambda resources: with_fallback(resources, work, released), released)
+    fact = "out of memory on the GPU when it needed 1.50 GiB more"
+    assert str(caught.value) == f"device=cuda: {fact}: choose device=auto or a smaller rank"
+    assert events == ["torch", "released", "released"]
+    events.clear()
+    assert with_fallback(replace(there, may_fall_back=True), work, released) == "done"
+    assert events == ["torch", "released", "cpu"]
+    assert caplog.messages == [f"{fact}; the CPU takes over"]

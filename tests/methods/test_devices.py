@@ -9,10 +9,15 @@ from edlae_sweeps.errors import ConfigError, DeviceMemoryError
 from edlae_sweeps.evaluation import weight_metrics
 from edlae_sweeps.linalg import operator_of
 from edlae_sweeps.methods import Admm, Closed, Dan, Deql, Relaxed, Svd, Unconstrained, ZeroDiag
+from edlae_sweeps.methods.iterative.zero_diag import inverse_root
+from edlae_sweeps.models.best import best_items, on_device
 from edlae_sweeps.resources import GIB, Resources
 from tests.methods.cases import topics, training
 
 torch = pytest.importorskip("torch")
+
+from edlae_sweeps.linalg.torch_backend import Torch  # noqa: E402 - not without torch
+
 pytestmark = pytest.mark.torch
 
 CPU = Resources(2, 64 * GIB)
@@ -87,7 +92,10 @@ def test_where_a_device_is_too_small_the_cpu_takes_over_or_one_line_says_so(meth
     data = training(topics(300, 120))
     expected = method.fit(data, K, resources=CPU)
     monkeypatch.setattr("edlae_sweeps.linalg.torch_backend.Torch.invert_upper", fail)
-    with pytest.raises(DeviceMemoryError, match=r"out of memory when it needed 1\.50 GiB more: choose device=auto"):
+    with pytest.raises(
+        DeviceMemoryError,
+        match=r"^device=cuda: out of memory on the GPU when it needed 1\.50 GiB more: choose device=auto",
+    ):
         method.fit(data, K, resources=TORCH)
     state = method.prepare(data, K, replace(TORCH, may_fall_back=True))
     assert "the CPU takes over" in caplog.text
@@ -135,3 +143,31 @@ def test_an_operator_multiplies_with_arrays_of_numpy():
     np.testing.assert_allclose(G @ Y, data.gram @ Y, rtol=1e-5)
     assert np.array_equal(G[3:7], data.gram[3:7])
     assert np.array_equal(G.diagonal(), data.item_counts)
+
+
+def test_scores_of_the_best_items_are_read_only_where_they_are_wanted(monkeypatch):
+    data = training(topics(300, 120))
+    model = on_device(Closed().fit(data, K, resources=CPU), "torch")
+    scored = best_items(model, data.X, 10, scored=True)
+    assert scored.scores.shape == (300, 10)
+    monkeypatch.setattr("edlae_sweeps.linalg.torch_backend.Torch.taken", fail)
+    assert np.array_equal(best_items(model, data.X, 10).items, scored.items)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_inverse_roots_are_made_on_the_device(dtype, monkeypatch):
+    a = np.random.default_rng(0).standard_normal((50, 6)).astype(dtype)
+    a[:, 5] = a[:, 4]
+    calls, eigenpairs = [], Torch.eigenpairs
+
+    def counted(self: Torch, m: object, *rest: object, **named: object) -> object:
+        calls.append(m)
+        return eigenpairs(self, m, *rest, **named)
+
+    monkeypatch.setattr(Torch, "eigenpairs", counted)
+    here, there = (inverse_root(array, array) for array in (a, torch.from_numpy(a)))
+    assert len(calls) == 1
+    assert there.dtype == torch.from_numpy(a).dtype
+    expected = np.linalg.pinv(a.T.astype(np.float64) @ a)
+    for R in (here, there.numpy()):
+        np.testing.assert_allclose(R @ R.T, expected, atol=1e-5)

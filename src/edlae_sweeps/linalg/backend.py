@@ -126,12 +126,16 @@ class Backend(Protocol):
         """An orthonormal basis (n, b) of the columns of Y (n, b). Overwrites Y."""
         ...
 
-    def small_eigenpairs(self, H: NDArray[Any], k: int) -> tuple[NDArray[np.float64], Array]:
-        """The k leading eigenpairs θ (k,), descending, and S (m, k) of a symmetric H (m, m). Overwrites H."""
+    def small_eigenpairs(self, H: Array, k: int) -> tuple[NDArray[np.float64], Array]:
+        """The k leading eigenpairs θ (k,), descending, and S (m, k) of a symmetric H (m, m).
+
+        H has contiguous columns and is stored in full; it may be overwritten. Raises SolverError if it has entries that
+        are not finite, or the solver does not converge.
+        """
         ...
 
     def eigenpairs(self, m: Array, k: int, overwrite: bool) -> tuple[NDArray[np.float64], Array]:
-        """The same of an array M (n, n) of the device, by a dense solver."""
+        """The same of an array M (n, n), with V (n, k), by a dense solver; it may overwrite M if `overwrite`."""
         ...
 
     def rows_product(self, X: Any, W: Array) -> Array:
@@ -167,7 +171,12 @@ def backend_of(a: Array) -> Backend:
 
 def backend_for(device: Device) -> Backend:
     """The backend of a settled `Resources.device`."""
-    return _backend({"cpu": "cpu", "torch": "torch:cpu", "cuda": "torch:cuda:0"}[device])
+    if device == "cpu":
+        return _backend("cpu")
+    # PyTorch is an extra.
+    from edlae_sweeps.linalg.torch_backend import torch_device
+
+    return _backend(f"torch:{torch_device(device)}")
 
 
 @cache

@@ -20,8 +20,12 @@ from edlae_sweeps.resources import Device, Resources
 
 _log = logging.getLogger(__name__)
 Result = TypeVar("Result")
-# What CUDA's libraries say when they get no memory for their own workspace.
-_NO_WORKSPACE = "STATUS_ALLOC_FAILED"
+# What CUDA and its libraries say when they get no memory, for their own workspace for example.
+_FULL = re.compile(
+    r"CUDA (driver )?error: out of memory|STATUS_ALLOC_FAILED|STATUS_INSUFFICIENT_RESOURCES"
+    r"|CUSOLVER_STATUS_INTERNAL_ERROR.*cusolverDnCreate|CUBLAS_STATUS_NOT_INITIALIZED.*cublasCreate"
+)
+_REMEDY = ": choose device=auto or a smaller rank"
 
 
 def check_device(device: Device) -> None:
@@ -52,19 +56,22 @@ def on_cpu(resources: Resources) -> Resources:
 def with_fallback(
     resources: Resources, work: Callable[[Resources], Result], release: Callable[[], None] | None = None
 ) -> Result:
-    """`work` with settled resources; on the CPU, after `release`, if a GPU is too small and `device` is auto.
+    """`work` with settled resources; on the CPU if a GPU is too small and `device` is auto.
 
-    Raises DeviceMemoryError if it is too small and the CPU may not take over.
+    `release` is called first, to let go of what the work leaves on the device, damaged perhaps. Raises
+    DeviceMemoryError if the GPU is too small and the CPU may not take over.
     """
     try:
         with device_errors():
             return work(resources)
     except DeviceMemoryError as error:
+        if release is not None:
+            release()
         if not resources.may_fall_back:
-            raise
+            # Calls may be nested.
+            told = str(error).endswith(_REMEDY)
+            raise error if told else DeviceMemoryError(f"device=cuda: {error}{_REMEDY}") from None
         _log.warning("%s; the CPU takes over", error)
-    if release is not None:
-        release()
     return work(on_cpu(resources))
 
 
@@ -97,13 +104,11 @@ def device_errors() -> Iterator[None]:
         # The traceback holds every local variable of the functions that failed.
         traceback.clear_frames(error.__traceback__)
         torch.cuda.empty_cache()
-        raise DeviceMemoryError(
-            f"device=cuda: out of memory{amount}: choose device=auto, a smaller rank or dtype=float32"
-        ) from None
+        raise DeviceMemoryError(f"out of memory on the GPU{amount}") from None
 
 
 def _is_out_of_memory(torch: Any, error: RuntimeError) -> bool:
-    return isinstance(error, torch.cuda.OutOfMemoryError) or _NO_WORKSPACE in str(error)
+    return isinstance(error, torch.cuda.OutOfMemoryError) or _FULL.search(str(error)) is not None
 
 
 class Operator:

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
+from scipy.linalg import LinAlgError, eigh
+
+from edlae_sweeps.linalg.spd import check_finite, unsolved
 
 # Up to this share of the spectrum, computing only k pairs (evr: bisection and inverse iteration) is faster than
 # divide and conquer for all of them (evd). Measured at n = 5,418 on two cores.
@@ -15,8 +17,20 @@ def dense_eigenpairs(m: NDArray[Any], k: int, overwrite: bool) -> tuple[NDArray[
     """The k largest eigenvalues θ (k,), descending, and orthonormal eigenvectors V (n, k) of a symmetric M (n, n).
 
     M is in C order; only its upper triangle is read. Tridiagonalisation takes 4n³/3 flops, half of them bound by
-    memory. The rest is O(n²k) for evr, O(n³) for evd.
+    memory. The rest is O(n²k) for evr, O(n³) for evd. Raises SolverError if M has entries that are not finite, or the
+    solver does not converge.
     """
+    check_finite(m.min(), m.max())
+    try:
+        values, vectors = _ascending(m, k, overwrite)
+    except LinAlgError as error:
+        raise unsolved(error) from None
+    V = vectors[:, ::-1][:, :k].astype(m.dtype, order="C")
+    return values[::-1][:k].astype(np.float64), V
+
+
+def _ascending(m: NDArray[Any], k: int, overwrite: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The k largest eigenvalues or all of them, ascending, and their vectors."""
     n = len(m)
     if k <= _SUBSET_FRACTION * n:
         wanted = (n - k, n - 1)
@@ -26,8 +40,7 @@ def dense_eigenpairs(m: NDArray[Any], k: int, overwrite: bool) -> tuple[NDArray[
         # distance to the next one, which changed metrics of debian by up to 7e-4.
         wide = m.T.astype(np.float64, copy=False)
         values, vectors = eigh(wide, overwrite_a=overwrite or wide.dtype != m.dtype, check_finite=False, driver="evd")
-    V = vectors[:, ::-1][:, :k].astype(m.dtype, order="C")
-    return values[::-1][:k].astype(np.float64), V
+    return values, vectors
 
 
 def dense_products(n: int, k: int, itemsize: int) -> float:

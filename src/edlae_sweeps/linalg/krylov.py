@@ -9,7 +9,6 @@ polynomial of M applied to Y; subspace iteration uses only a power.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -36,7 +35,7 @@ _CHEAP = 0.02
 # The other looks: the number of columns at the first one, as a multiple of k, and the factor by which each of the next
 # steps is expected to reduce the gap. After two looks it is the square of that of the steps between them, since the gap
 # falls ever faster, but no less than the last number.
-_FIRST_LOOK = 2.3
+_FIRST_LOOK = 2.4
 _FALL, _LEAST_FALL = 8.0, 1.5
 
 
@@ -44,7 +43,7 @@ _FALL, _LEAST_FALL = 8.0, 1.5
 class Eigenpairs:
     """θ (k,), descending, orthonormal V (n, k), and how they were computed.
 
-    gap    estimate of (Σθ* − Σθ) / Σθ*, the energy missed
+    gap    estimate of (Σθ* − Σθ) / Σθ*, the energy missed, or of the mean squared sine of the angles if that is larger
     steps  number of products with a block; 0 for a dense solver
     """
 
@@ -77,10 +76,11 @@ def expected_columns(n: int, k: int) -> int:
 
 
 def block_workspace(n: int, k: int, itemsize: int, narrow: bool = False) -> int:
-    """Peak bytes of `block_krylov`: the basis, the blocks of H, and the temporaries of a step or of a look.
+    """Peak bytes of `block_krylov` on the CPU: the basis, the blocks of H, and the temporaries of a step or of a look.
 
     A look needs the last block; then H with the vectors of its tridiagonal form, as many in float64, and S of them; or
-    S and V. Not counted: a basis that outgrows its expected size.
+    S and V. Not counted: a basis that outgrows its expected size, and what the solver of a GPU takes beyond this, about
+    24 m² bytes, while it decomposes H as a whole in float64.
     """
     m, b = basis_columns(n, k, narrow), block_width(k, narrow)
     look = max(m * m * (itemsize + 8), n * k * itemsize) + m * k * itemsize
@@ -100,7 +100,8 @@ def block_krylov(
 
     The gap is estimated from the residuals r_i = M v_i − θ_i v_i. To second order, one more step gains
     Σ‖r_i‖² / (θ_i − μ), where μ is the mean of the last block's Rayleigh quotients; a factor of two accounts for later
-    steps.
+    steps. If M is an array, the mean squared sine of the vectors' angles to those of M, from ‖r_i‖² / (θ_i − μ)², has
+    the same tolerance: a small share of the energy may be a large part of the last vectors.
 
     Flops: 2n²m for the products, 4nm² for orthogonalisation, 2nmk for V, and the eigenpairs of H; m is 2k to 3k.
     `narrow` is for an operator that is not an array (see `block_width`); `backend` is that of the arrays which
@@ -120,7 +121,7 @@ def block_krylov(
         m, full = basis.m, basis.m == basis.largest
         if full or m >= due or (m >= 1.5 * k and _is_cheap(n, m, b, narrow)):
             values, S = basis.eigenpairs(k)
-            gap = 0.0 if m == n else basis.gap(values, S, W)
+            gap = 0.0 if m == n else basis.gap(values, S, W, angles=not narrow)
             if gap <= tolerance:
                 return Eigenpairs(values, basis.Q @ S, gap, steps)
             if full:
@@ -128,6 +129,8 @@ def block_krylov(
                 raise SolverError(f"{found}: raise method.eig_tol, or set it to 0 for the dense eigensolver")
             if gap < 1:
                 looks.append((steps, gap))
+            # The next look needs the memory.
+            del S
             # A gap that is no share of the energy yet foretells nothing.
             ahead = b * _steps_left(looks, tolerance) if looks else k // 4
             # A step of a narrow operator costs more than a look.
@@ -167,7 +170,7 @@ class Basis:
         self._before, self._last, self.m = 0, 0, 0
         self._Q = backend.empty((n, expected), dtype)
         # For each block of columns of H: the non-zero rows down to the diagonal block.
-        self._H: list[tuple[slice, slice, NDArray[Any]]] = []
+        self._H: list[tuple[slice, slice, Array]] = []
 
     @property
     def Q(self) -> Array:  # noqa: N802 - a matrix
@@ -200,7 +203,7 @@ class Basis:
         now = slice(self._last, self.m)
         local = slice(self._before, self.m)
         within = self._Q[:, local].T @ W
-        self._H.append((local, now, self._backend.host(within)))
+        self._H.append((local, now, within))
         W -= self._Q[:, local] @ within
 
     def next_block(self, W: Array) -> Array:
@@ -220,20 +223,26 @@ class Basis:
 
     def eigenpairs(self, k: int) -> tuple[NDArray[np.float64], Array]:
         """The k leading eigenpairs of H: θ (k,) and S (m, k)."""
-        H = np.zeros((self.m, self.m), dtype=self._dtype, order="F")
+        H = self._backend.empty((self.m, self.m), self._dtype)
+        H[:] = 0
         for rows, columns, block in self._H:
             H[rows, columns] = block
             H[columns, rows] = block.T
         return self._backend.small_eigenpairs(H, k)
 
-    def gap(self, values: NDArray[np.float64], S: Array, W: Array) -> float:
-        """The estimated relative gap of energy. W (n, b) is the part of the last product outside Q."""
+    def gap(self, values: NDArray[np.float64], S: Array, W: Array, angles: bool) -> float:
+        """The estimated relative gap of energy; if `angles`, at least the mean squared sine of the vectors' angles.
+
+        W (n, b) is the part of the last product outside Q.
+        """
         ends = self._backend.host(S[self._last : self.m])
         squares = np.einsum("ij,ij->j", ends, self._backend.host(W.T @ W) @ ends, dtype=np.float64)
-        quotients = self._H[-1][2].diagonal(self._before - self._last)
+        quotients = self._backend.diagonal(self._H[-1][2][self._last - self._before :])
         # If k of 1.5k Ritz values include rounding errors, the rank of M is below k, because the start is random. These
         # values miss no energy.
         rounding = _ROUNDING * np.finfo(self._dtype).eps * values[0]
         counted = values > rounding
         distance = np.maximum(values - quotients.mean(dtype=np.float64), rounding)[counted]
-        return float(2 * np.sum(np.maximum(squares[counted], 0) / distance) / (values.sum() + _TINY))
+        missed = 2 * np.maximum(squares[counted], 0) / distance
+        energy = float(missed.sum() / (values.sum() + _TINY))
+        return max(energy, float(np.mean(missed / distance))) if angles and counted.any() else energy

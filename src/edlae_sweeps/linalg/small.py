@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, eigh, eigh_tridiagonal, get_lapack_funcs
 
-from edlae_sweeps.errors import SolverError
+from edlae_sweeps.linalg.spd import check_finite
 
 # Below this size a matrix is decomposed as a whole: faster than three calls of LAPACK.
 _TINY = 32
@@ -25,8 +25,7 @@ def small_eigenpairs(H: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDAr
     m = len(H)
     # LAPACK sorts in ascending order, so the leading pairs of H are the first ones of −H.
     np.negative(H, out=H)
-    if not np.isfinite(H).all():
-        raise SolverError("the matrix has entries that are not finite")
+    check_finite(H.min(), H.max())
     if m < _TINY:
         values, S = eigh(H.astype(np.float64), check_finite=False)
         return -values[:k], S[:, :k].astype(H.dtype)
@@ -34,9 +33,20 @@ def small_eigenpairs(H: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDAr
     reflectors, diagonal, beside, tau, _ = sytrd(H, lower=1, lwork=_WORKSPACE * m, overwrite_a=1)
     values, Z = _tridiagonal(diagonal.astype(np.float64), beside.astype(np.float64), k)
     S = Z.astype(H.dtype, order="F")
+    # The float64 vectors are the largest array here.
+    del Z
     # The reflectors leave the first row as it is.
-    S[1:] = ormqr("L", "N", reflectors[1:, : m - 1], tau, S[1:], lwork=_WORKSPACE * k)[0]
+    S[1:] = ormqr("L", "N", _below_first_row(reflectors), tau, S[1:], lwork=_WORKSPACE * k)[0]
     return -values, S
+
+
+def _below_first_row(a: NDArray[Any]) -> NDArray[Any]:
+    """a[1:, :-1] of an (m, m) array in Fortran order as the first m − 1 rows of a contiguous (m, m − 1) one.
+
+    LAPACK does not read the last row, and SciPy copies what is not contiguous.
+    """
+    m = len(a)
+    return a.T.reshape(-1)[1 : 1 + m * (m - 1)].reshape(m - 1, m).T
 
 
 def _tridiagonal(

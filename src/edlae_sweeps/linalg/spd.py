@@ -1,5 +1,6 @@
 """Symmetric matrices stored in one triangle: inversion in place, products and solves."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -118,8 +119,18 @@ def invert_upper(a: NDArray[Any]) -> None:
 
 def check_norm(norm: float) -> None:
     """Raise SolverError for the norm of a matrix whose entries are not all finite."""
-    if not np.isfinite(norm):
+    check_finite(norm)
+
+
+def check_finite(*extremes: float) -> None:
+    """Raise SolverError unless these are finite, the least and the largest entry of a matrix: NaN if one entry is."""
+    if not all(map(math.isfinite, extremes)):
         raise SolverError("the matrix has entries that are not finite")
+
+
+def unsolved(error: Exception) -> SolverError:
+    """The error of an eigensolver that gave up."""
+    return SolverError(f"the eigensolver does not converge: {str(error).splitlines()[0]}")
 
 
 def check_pivot(pivot: int, before: int, n: int) -> None:
@@ -161,18 +172,26 @@ def upper_product(a: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
 
     `a` is in C order. Neither Y, in C or Fortran order, nor anything else is copied.
     """
-    symm = get_blas_funcs("symm", (a,))
-    # (SY)ᵀ = YᵀS: what is in C order is transposed in Fortran order.
-    product: NDArray[Any] = symm(1, a.T, Y, lower=1) if Y.flags.f_contiguous else symm(1, a.T, Y.T, side=1, lower=1).T
-    return product
+    # BLAS is column-major: the upper triangle of `a` is the lower triangle of its transpose.
+    return _symm(a.T, Y, lower=True)
 
 
 def lower_product(a: NDArray[Any], diagonal: NDArray[Any], Y: NDArray[Any]) -> NDArray[Any]:
     """Like `upper_product`, for an S stored below the diagonal of `a`, with its diagonal in `diagonal` (n,)."""
-    symm = get_blas_funcs("symm", (a,))
-    product: NDArray[Any] = symm(1, a.T, Y, lower=0) if Y.flags.f_contiguous else symm(1, a.T, Y.T, side=1, lower=0).T
+    product = _symm(a.T, Y, lower=False)
     product += (diagonal - a.diagonal()).astype(a.dtype)[:, None] * Y
     return product
+
+
+def _symm(a: NDArray[Any], Y: NDArray[Any], lower: bool) -> NDArray[Any]:
+    """S Y (n, b) for the symmetric S in one triangle of `a`, in Fortran order, and Y in either."""
+    symm = get_blas_funcs("symm", (a,))
+    # (SY)ᵀ = YᵀS: what is in C order is transposed in Fortran order.
+    if Y.flags.f_contiguous:
+        product: NDArray[Any] = symm(1, a, Y, lower=lower)
+        return product
+    transposed: NDArray[Any] = symm(1, a, Y.T, side=1, lower=lower)
+    return transposed.T
 
 
 def solve_spd(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 
-from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import spd, torch_sparse, torch_spd, torch_topk
 from edlae_sweeps.linalg.orthonormal import DEPENDENT
+from edlae_sweeps.resources import Device
 
 # Rows and columns of a block: wide enough on a GPU that its products, not their launches, take the time.
 _GPU_BLOCK, _CPU_BLOCK = 1024, 512
@@ -122,10 +122,8 @@ class Torch:
         basis: torch.Tensor = torch.linalg.qr(Y).Q
         return basis
 
-    def small_eigenpairs(self, H: NDArray[Any], k: int) -> tuple[NDArray[np.float64], torch.Tensor]:
-        if not np.isfinite(H).all():
-            raise SolverError("the matrix has entries that are not finite")
-        return _leading(self.array(H), k, "L")
+    def small_eigenpairs(self, H: torch.Tensor, k: int) -> tuple[NDArray[np.float64], torch.Tensor]:
+        return _leading(H, k, "L")
 
     def eigenpairs(self, m: torch.Tensor, k: int, overwrite: bool) -> tuple[NDArray[np.float64], torch.Tensor]:
         # PyTorch copies M in any case.
@@ -153,6 +151,11 @@ class Torch:
 
     def peak_bytes(self) -> int | None:
         return None if self._device.type == "cpu" else int(torch.cuda.max_memory_allocated(self._device))
+
+
+def torch_device(device: Device) -> torch.device:
+    """PyTorch's name of a settled `Resources.device`: of the GPUs, the process's current one."""
+    return torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else torch.device("cpu")
 
 
 def sees_gpu() -> bool:
@@ -186,5 +189,9 @@ def _leading(a: torch.Tensor, k: int, triangle: str) -> tuple[NDArray[np.float64
 
     Divide and conquer is accurate relative to the largest eigenvalue alone: float32 would mix vectors at the cut.
     """
-    values, vectors = torch.linalg.eigh(a.double(), UPLO=triangle)
+    spd.check_finite(*(float(extreme) for extreme in torch.aminmax(a)))
+    try:
+        values, vectors = torch.linalg.eigh(a.double(), UPLO=triangle)
+    except torch.linalg.LinAlgError as error:
+        raise spd.unsolved(error) from None
     return _vector(values[-k:].flip(0)), vectors[:, -k:].flip(1).to(a.dtype).contiguous()

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
-# Bytes of the columns of X that are dense at a time.
+# Bytes of a dense block at a time.
 _DENSE_BYTES = 256 * 1024**2
 
 
@@ -48,7 +48,8 @@ def gram(X: Any, dtype: DTypeLike, device: torch.device) -> torch.Tensor:
     columns.sum_duplicates()
     m, n = columns.shape
     starts, users, values = (tensor(part, device) for part in (columns.indptr, columns.indices, columns.data))
-    width = max(1, min(n, _DENSE_BYTES // max(1, m * columns.dtype.itemsize)))
+    # Of X[:, J] (m, width) and the product (n, width), the taller one.
+    width = max(1, min(n, _DENSE_BYTES // max(1, max(m, n) * columns.dtype.itemsize)))
     result = torch.empty((n, n), dtype=values.dtype, device=device)
     for first in range(0, n, width):
         J = slice(first, min(first + width, n))

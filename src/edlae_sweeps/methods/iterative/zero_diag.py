@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import eigh
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import Array, backend_of
@@ -90,7 +89,7 @@ def inverse_root(a: Array, b: Array) -> Array:
     """R (k, k) with RRᵀ = (aᵀb)⁺, the pseudo-inverse of a positive semi-definite aᵀb, from a and b (n, k)."""
     backend = backend_of(a)
     eps = max(np.finfo(backend.dtype(a)).eps ** 2, np.finfo(np.float64).eps)
-    values, vectors = eigh(backend.cross(a, b), check_finite=False)
-    kept = values > len(values) * eps * values[-1]
+    values, vectors = backend.eigenpairs(backend.array(backend.cross(a, b)), a.shape[1], overwrite=True)
+    kept = values > len(values) * eps * values[0]
     scale = np.divide(1, np.sqrt(values, where=kept, out=np.ones_like(values)), where=kept, out=np.zeros_like(values))
-    return backend.array((vectors * scale).astype(backend.dtype(a)))
+    return backend.array((backend.host(vectors) * scale).astype(backend.dtype(a)))

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.linalg.torch_backend import torch_device
 from edlae_sweeps.linalg.torch_sparse import rows_product
 from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.models.network import FUNCTIONS, Encoder, Layer
@@ -26,10 +27,9 @@ _EPSILON = 1e-5
 
 
 def place(resources: Resources) -> torch.device:
-    """The device to compute on. Sets PyTorch's threads, for the whole process."""
+    """The device of settled resources. Sets PyTorch's threads, for the whole process."""
     torch.set_num_threads(resources.threads)
-    cuda = resources.device == "cuda" or (resources.device == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if cuda else "cpu")
+    return torch_device(resources.device)
 
 
 def batches(users: int, size: int) -> list[slice]:
