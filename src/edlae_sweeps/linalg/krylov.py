@@ -6,7 +6,6 @@ leading eigenpairs (θ, S) of H give θ and V = QS. With the same products, the 
 polynomial of M applied to Y; subspace iteration uses only a power.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg.backend import Array, Backend, backend_for
+from edlae_sweeps.linalg.looks import columns_ahead
 from edlae_sweeps.linalg.orthonormal import normal
 
 # Y (n, b) with contiguous columns → M Y, a new array.
@@ -32,11 +32,8 @@ READING = 25
 NARROW = 16
 # A look at the eigenpairs of H that takes no more than this share of a step is not worth foretelling.
 _CHEAP = 0.02
-# The other looks: the number of columns at the first one, as a multiple of k, and the factor by which each of the next
-# steps is expected to reduce the gap. After two looks it is the square of that of the steps between them, since the gap
-# falls ever faster, but no less than the last number.
+# The number of columns at the first of the other looks, as a multiple of k.
 _FIRST_LOOK = 2.4
-_FALL, _LEAST_FALL = 8.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -125,17 +122,17 @@ def block_krylov(
             if gap <= tolerance:
                 return Eigenpairs(values, basis.Q @ S, gap, steps)
             if full:
-                found = f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}"
-                raise SolverError(f"{found}: raise method.eig_tol, or set it to 0 for the dense eigensolver")
+                raise _unreached(f"{k} eigenpairs of {n} have a gap of {gap:.1e} after {m} vectors, not {tolerance:g}")
             if gap < 1:
                 looks.append((steps, gap))
             # The next look needs the memory.
             del S
-            # A gap that is no share of the energy yet foretells nothing.
-            ahead = b * _steps_left(looks, tolerance) if looks else k // 4
-            # A step of a narrow operator costs more than a look.
-            due = m + (min(ahead, k // 2) if narrow else ahead)
+            due = m + columns_ahead(looks, tolerance, k, b, narrow)
         basis.append(basis.next_block(W))
+
+
+def _unreached(found: str) -> SolverError:
+    return SolverError(f"{found}: raise method.eig_tol, or set it to 0 for the dense eigensolver")
 
 
 def _is_cheap(n: int, m: int, b: int, narrow: bool) -> bool:
@@ -146,18 +143,6 @@ def _is_cheap(n: int, m: int, b: int, narrow: bool) -> bool:
     if narrow:
         return 2 * EIGENPAIRS_PRODUCTS * m**3 <= 4 * n * m * b
     return EIGENPAIRS_PRODUCTS * (m / n) ** 3 <= _CHEAP * (b + READING) / n
-
-
-def _steps_left(looks: list[tuple[int, float]], tolerance: float) -> int:
-    """Expected number of steps until the gap is at most `tolerance`. `looks` are earlier (step, gap) pairs.
-
-    A step too few costs another look, a step too many its columns in all that follows.
-    """
-    fall = _FALL
-    if len(looks) > 1:
-        (before, larger), (now, smaller) = looks[-2:]
-        fall = max(_LEAST_FALL, (larger / smaller) ** (2 / (now - before)))
-    return max(1, round(math.log(looks[-1][1] / tolerance) / math.log(fall)))
 
 
 class Basis:
