@@ -52,7 +52,8 @@ def check_dropout(dropout: float) -> None:
 class EigenOptions(Options):
     """Option of a method that computes leading eigenpairs.
 
-    eig_tol  share of the captured energy Σθ that the eigensolver may miss, from 0 (LAPACK's dense solver) to 0.01
+    eig_tol  share of the captured energy Σθ that the eigensolver may miss, and the mean squared sine of the angles of
+             its vectors, from 0 (LAPACK's dense solver) to 0.01
     """
 
     eig_tol: float = 1e-8

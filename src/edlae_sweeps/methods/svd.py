@@ -63,7 +63,7 @@ class Svd(EigenOptions, Method[SvdState]):
     reach (Eqs. 5, 23). With weights w of rows the error is that of dMat(√w)X, and so are G, the singular vectors and
     the bound. There is no full rank: it would be the identity.
 
-    eig_tol      share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol      what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     row_weights  none: all users weigh the same; inverse_activity: 1 / number of the user's items
     """
 

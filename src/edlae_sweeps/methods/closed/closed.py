@@ -34,7 +34,7 @@ class Closed(Probed):
 
     l2               λ ≥ 0
     dropout          p, at least 0 and below 1; with 0 the full-rank model is EASE (Steck 2019)
-    eig_tol          share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol          what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     beta             zero: β = 0, the published algorithm; column_max: β_j = max_{i≠j} B_ij; iterate: repeat the step
                      with β = diag(UVᵀ) of the last one, an eigendecomposition each, for each rank anew. Section 3.2:
                      heuristics, which lowered Eq. 7 on real data but need not

@@ -45,7 +45,7 @@ class Dan(Family):
 
     l2       λ ≥ 0; its scale is that of G_β, smaller than that of G by about the mean of n_u^−β
     dropout  p, at least 0 and below 1
-    eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol  what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     member   d of edlae (1 ⊘ diag C), ridge (diag Λ) or relaxed (max(diag Λ, (1−ξ) ⊘ diag C))
     xi       ξ of relaxed, from 0 (edlae) to 1 (ridge)
     cut      what the low rank approximates in the metric of A: B or W

@@ -52,7 +52,7 @@ class Deql(Probed):
 
     l2       λ ≥ 0
     dropout  p, above 0 and below 1
-    eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol  what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     rho      ρ, at least 0 and below 1/q: 0 ranks as EDLAE (`closed`), 1 is ridge (`unconstrained`)
     cg_tol, probes, exact_items  see `Probed`; only with G as products
 

@@ -19,7 +19,7 @@ class Relaxed(Probed):
 
     l2       λ ≥ 0
     dropout  p, at least 0 and below 1
-    eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol  what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     xi       ξ, from 0, EDLAE (`closed`), to 1, ridge (`unconstrained`)
     cg_tol, probes, exact_items  see `Probed`; only with G as products
 

@@ -18,7 +18,7 @@ class Unconstrained(ByProducts):
 
     l2       λ ≥ 0
     dropout  p, at least 0 and below 1
-    eig_tol  share of the captured energy that the eigensolver may miss, from 0 (LAPACK) to 0.01
+    eig_tol  what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     cg_tol   see `ByProducts`; only with G as products
 
     `rank=full` is the ridge autoencoder B.
