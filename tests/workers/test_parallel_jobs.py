@@ -41,7 +41,7 @@ def shuffled(monkeypatch):
     """Let the workers of the next jobs be `Shuffled` ones."""
 
     def call(**options):
-        monkeypatch.setattr(compute, "open_pool", lambda _, bench, __: nullcontext(Shuffled(bench, **options)))
+        monkeypatch.setattr(compute, "open_pool", lambda _, bench, *__: nullcontext(Shuffled(bench, **options)))
 
     return call
 
