@@ -35,7 +35,7 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData,
     Beside a GPU with memory of its own that is the models alone, unless the method has large arrays on the host too.
     """
     method = settings.method
-    if resources.device_memory is not None and not getattr(method, "host_arrays", False):
+    if resources.device_memory is not None and not method.host_arrays:
         return PROCESS_BYTES + method.estimate(data, ranks, resources).model_bytes
     return PROCESS_BYTES + arrays_needed(settings, ranks, data, resources)
 

@@ -84,6 +84,8 @@ class Method(Options, ABC, Generic[S]):
 
     # Whether the method computes on the device of the resources.
     on_device: ClassVar[bool] = True
+    # Whether it also needs all of its memory on the CPU when it does.
+    host_arrays: ClassVar[bool] = False
 
     @property
     def nested(self) -> bool:

@@ -61,6 +61,8 @@ class Deep(Trained[DeepState]):
 
     name: ClassVar[str] = "deep"
     look: ClassVar[Look] = Look("deep", {}, role="trial")
+    # For the bound.
+    host_arrays: ClassVar[bool] = True
 
     hidden: tuple[int, ...] = (500,)
     activation: Activation = "tanh"
