@@ -33,7 +33,7 @@ NARROW = 16
 # A look at the eigenpairs of H that takes no more than this share of a step is not worth foretelling.
 _CHEAP = 0.02
 # The number of columns at the first of the other looks, as a multiple of k.
-_FIRST_LOOK = 2.4
+_FIRST_LOOK = 2.3
 
 
 @dataclass(frozen=True)
