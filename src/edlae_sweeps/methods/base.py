@@ -199,12 +199,10 @@ class Method(Options, ABC, Generic[S]):
 
     def settled(self, data: TrainingData, resources: Resources) -> Resources:
         """The resources with the device that this method uses for these data."""
-        self.require(resources.device)
-        if self.on_device and not data.by_products:
-            return settle(resources)
-        if resources.device not in ("cpu", "auto"):
+        if data.by_products and resources.device not in ("cpu", "auto"):
             raise ConfigError(f"device={resources.device}: gram=products runs on the CPU; choose device=cpu")
-        return on_cpu(resources)
+        self.require(resources.device)
+        return settle(resources) if self.on_device and not data.by_products else on_cpu(resources)
 
     def params(self, products: bool = False) -> dict[str, Any]:
         """The options that determine the model, as JSON has them: `product_options` only if G is given as products."""

@@ -46,10 +46,7 @@ def solve_in_place(
         U = encoder(step, d, step.beta, pairs.vectors)
         if layout != "lean":
             full = full_rank_into(second, a, diag_C, d)
-        low = LowRank(
-            *(backend.host(factor) for factor in (U, pairs.vectors)), record=Solved.by(pairs, layout == "lean")
-        )
-        return low, full, diag_C
+        return LowRank.on_host(U, pairs.vectors, Solved.by(pairs, layout == "lean")), full, diag_C
     finally:
         backend.each_block(len(g), lambda rows, columns: _restore(backend, a, rows, columns))
         backend.set_diagonal(a, g)
