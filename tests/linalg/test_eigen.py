@@ -58,6 +58,17 @@ def test_the_estimated_gap_bounds_the_true_one():
             assert 1 - pairs.values.sum() / theta[:50].sum() <= max(pairs.gap, 1e-12)
 
 
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-8])
+def test_the_tolerance_bounds_the_angles_too(tolerance):
+    """The first eigenvalue has nearly all of the energy: the share that is missed says little of the others."""
+    theta = np.concatenate([[1e6], 10 * np.arange(1, 1200.0) ** -0.5])
+    m, Q = with_eigenvalues(theta)
+    k = 40
+    V = block_krylov(lambda Y: m @ Y, len(m), k, "float64", tolerance).vectors
+    sines = 1 - np.sum((Q[:, :k].T @ V) ** 2, axis=0)
+    assert np.mean(sines) <= tolerance
+
+
 @given(st.integers(2, 60), st.data())
 def test_blocks_handle_low_rank_matrices_of_every_size(n, data):
     """The Krylov space of the starting block is exhausted before the basis is large enough."""

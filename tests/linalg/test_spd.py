@@ -5,7 +5,6 @@ from threadpoolctl import threadpool_limits
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg import spd as spd_module
 from edlae_sweeps.linalg.spd import (
-    invert_spd,
     invert_upper,
     lower_product,
     mirror_upper,
@@ -16,20 +15,24 @@ from edlae_sweeps.linalg.spd import (
 from edlae_sweeps.resources import blas_threads
 
 
-def spd(n: int, dtype: str = "float64", order: str = "C") -> np.ndarray:
+def spd(n: int, dtype: str = "float64") -> np.ndarray:
     Z = np.random.default_rng(n).standard_normal((n + 5, n))
-    return np.asarray(Z.T @ Z + np.eye(n), dtype=dtype, order=order)
+    return (Z.T @ Z + np.eye(n)).astype(dtype)
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
+def inverted(a: np.ndarray) -> np.ndarray:
+    """A⁻¹ in the array of A."""
+    invert_upper(a)
+    mirror_upper(a)
+    return a
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("float64", 1e-10)])
 @pytest.mark.parametrize("n", [1, 2, 37, 1500])
-def test_the_inverse_is_in_place_in_both_memory_orders(n, dtype, tolerance, order):
-    a = spd(n, dtype, order)
+def test_the_inverse_is_in_place(n, dtype, tolerance):
+    a = spd(n, dtype)
     original = a.astype(np.float64)
-    inverse = invert_spd(a)
-    assert np.shares_memory(inverse, a)
-    assert inverse.dtype == dtype
+    inverse = inverted(a)
     assert np.array_equal(inverse, inverse.T)
     np.testing.assert_allclose(original @ inverse, np.eye(n), atol=tolerance)
 
@@ -37,21 +40,21 @@ def test_the_inverse_is_in_place_in_both_memory_orders(n, dtype, tolerance, orde
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_singular_matrices_are_refused(dtype):
     with pytest.raises(SolverError, match="not positive definite"):
-        invert_spd(np.array([[1, 2], [2, 1]], dtype))
+        inverted(np.array([[1, 2], [2, 1]], dtype))
     duplicated = np.random.default_rng(0).random((50, 20)).astype(dtype)
     duplicated[:, 1] = duplicated[:, 0]
     with pytest.raises(SolverError, match=r"not positive definite|singular to float"):
-        invert_spd(duplicated.T @ duplicated)
+        inverted(duplicated.T @ duplicated)
 
 
 def test_a_nearly_singular_matrix_is_refused_for_its_condition():
     with pytest.raises(SolverError, match="singular to float64 precision"):
-        invert_spd(np.diag([1.0, 1e-17]))
+        inverted(np.diag([1.0, 1e-17]))
 
 
 def test_entries_that_are_not_finite_are_refused():
     with pytest.raises(SolverError, match="not finite"):
-        invert_spd(np.array([[1.0, np.nan], [np.nan, 1.0]]))
+        inverted(np.array([[1.0, np.nan], [np.nan, 1.0]]))
 
 
 @pytest.mark.parametrize("n", [1, 5, 1024, 1025, 2500])
@@ -94,6 +97,6 @@ def test_long_rows_use_one_thread(monkeypatch):
     with threadpool_limits(2):
         for n in (100, 101):
             a = spd(n)
-            np.testing.assert_allclose(invert_spd(a.copy()) @ a, np.eye(n), atol=1e-9)
+            np.testing.assert_allclose(inverted(a.copy()) @ a, np.eye(n), atol=1e-9)
         assert blas_threads() == 2
     assert threads == [2, 1]

@@ -17,9 +17,10 @@ torch = pytest.importorskip("torch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402 - not without torch
 
-from edlae_sweeps.linalg import torch_sparse, torch_spd  # noqa: E402
-from edlae_sweeps.linalg.torch_backend import Torch  # noqa: E402
-from edlae_sweeps.methods.neural import gradient  # noqa: E402
+from edlae_sweeps.linalg import torch_backend, torch_sparse, torch_spd  # noqa: E402 - not without torch
+from edlae_sweeps.methods.neural import gradient  # noqa: E402 - not without torch
+
+Torch = torch_backend.Torch
 
 pytestmark = pytest.mark.torch
 

@@ -4,19 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import topics, training
 
 from edlae_sweeps.errors import ConfigError, DeviceMemoryError
 from edlae_sweeps.evaluation import weight_metrics
-from edlae_sweeps.linalg import operator_of
+from edlae_sweeps.linalg import backend_for, device, operator_of
 from edlae_sweeps.methods import Admm, Closed, Dan, Deql, Relaxed, Svd, Unconstrained, ZeroDiag
 from edlae_sweeps.methods.iterative.zero_diag import inverse_root
 from edlae_sweeps.models.best import best_items, on_device
 from edlae_sweeps.resources import GIB, Resources
-from tests.methods.cases import topics, training
 
 torch = pytest.importorskip("torch")
-
-from edlae_sweeps.linalg.torch_backend import Torch  # noqa: E402 - not without torch
 
 pytestmark = pytest.mark.torch
 
@@ -126,9 +124,8 @@ def test_after_a_fallback_in_one_rank_the_others_start_on_the_cpu(monkeypatch):
     assert isinstance(state.edlae.B, np.ndarray)
 
 
-def test_cuda_needs_a_gpu_and_auto_does_not():
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+def test_cuda_needs_a_gpu_and_auto_does_not(monkeypatch):
+    monkeypatch.setattr(device, "has_cuda", lambda: False)
     data = training(topics(300, 120))
     with pytest.raises(ConfigError, match="device=cuda: PyTorch sees no such device here"):
         Closed().fit(data, K, resources=replace(CPU, device="cuda"))
@@ -158,13 +155,14 @@ def test_scores_of_the_best_items_are_read_only_where_they_are_wanted(monkeypatc
 def test_inverse_roots_are_made_on_the_device(dtype, monkeypatch):
     a = np.random.default_rng(0).standard_normal((50, 6)).astype(dtype)
     a[:, 5] = a[:, 4]
-    calls, eigenpairs = [], Torch.eigenpairs
+    calls, backend = [], backend_for("torch")
+    eigenpairs = backend.eigenpairs
 
-    def counted(self: Torch, m: object, *rest: object, **named: object) -> object:
+    def counted(m: object, *rest: object, **named: object) -> object:
         calls.append(m)
-        return eigenpairs(self, m, *rest, **named)
+        return eigenpairs(m, *rest, **named)
 
-    monkeypatch.setattr(Torch, "eigenpairs", counted)
+    monkeypatch.setattr(backend, "eigenpairs", counted)
     here, there = (inverse_root(array, array) for array in (a, torch.from_numpy(a)))
     assert len(calls) == 1
     assert there.dtype == torch.from_numpy(a).dtype
