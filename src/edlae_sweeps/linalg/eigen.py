@@ -18,9 +18,8 @@ def leading_eigenpairs(m: Array, k: int, tolerance: float, overwrite: bool = Fal
 
     M is stored in full, in C order. The first k′ < k columns of V are the eigenvectors for k′.
 
-    `uses_blocks` chooses between a dense solver and `block_krylov`. `tolerance` is the relative gap of captured energy
-    Σθ that `block_krylov` may leave; 0 selects the dense solver. Only this one copies M, or overwrites it if
-    `overwrite` is true.
+    `uses_blocks` chooses between a dense solver and `block_krylov`, which `tolerance` is for; 0 selects the dense one.
+    Only this one copies M, or overwrites it if `overwrite` is true.
 
     Raises ValueError if k is outside 1..n.
     """

@@ -41,7 +41,6 @@ class Scorer(Protocol):
 class OnDevice:
     """A model whose scores are computed on a device: from hidden units and V there, or from rows of B there."""
 
-    model: Scorer
     backend: Backend
     encode: Encode | None
     matrix: Array
@@ -61,15 +60,15 @@ def on_device(model: Any, device: Device) -> Any:
     factors = model.factors() if hasattr(model, "factors") else None
     if factors is not None:
         U, V = (backend.array(factor) for factor in factors)
-        return OnDevice(model, backend, lambda fold_in: backend.rows_product(fold_in, U), V)
+        return OnDevice(backend, lambda fold_in: backend.rows_product(fold_in, U), V)
     if (halves := model.halves()) is not None:
         encode, V = halves
-        return OnDevice(model, backend, lambda fold_in: backend.array(encode(fold_in)), backend.array(V))
+        return OnDevice(backend, lambda fold_in: backend.array(encode(fold_in)), backend.array(V))
     B, free = model.arrays()["B"], backend.free_bytes()
     if free is not None and B.nbytes > free // 2:
         # G and the B of the fit may be there too.
         return model
-    return OnDevice(model, backend, None, backend.array(B))
+    return OnDevice(backend, None, backend.array(B))
 
 
 class Best:
