@@ -77,7 +77,7 @@ def main() -> None:
         first = None
         for name, state, model, seconds in models(training, rank, arguments):
             objective = state.training_metrics(model)["objective"]
-            ndcg, beta = evaluate(model, data.test).ndcg_100, diagonal(model)
+            ndcg, beta = evaluate(model, data.test).values["ndcg_100"], diagonal(model)
             first = first or (objective, ndcg, beta)
             difference = ndcg - first[1]
             row = (

@@ -98,14 +98,14 @@ def first_users(data: Prepared, users: int) -> HeldOut:
 def compare(bench: Bench, device: str, metrics: dict[int, PerUser], reference: dict[int, PerUser]) -> None:
     """A row for each rank: nDCG@100 of one device, and what it differs by from the reference, user by user."""
     for rank, per_user in metrics.items():
-        difference = per_user.ndcg_100 - reference[rank].ndcg_100
+        difference = per_user.values["ndcg_100"] - reference[rank].values["ndcg_100"]
         values: dict[str, float] = {"difference": float(difference.mean()), "largest": float(np.abs(difference).max())}
         values["changed"] = int(np.count_nonzero(difference))
         row = {
             "what": f"{device}: nDCG@100",
             "n": bench.n,
             "k": rank,
-            "ndcg": float(per_user.ndcg_100.mean()),
+            "ndcg": float(per_user.values["ndcg_100"].mean()),
             **values,
         }
         bench.rows.append(row)

@@ -48,7 +48,7 @@ def fit(chosen: Settings, rank: int) -> dict[str, Any]:
     model = chosen.method.fit(state, rank)
     measures |= {"seconds": time.perf_counter() - start, "peak_gib": machine.peak_memory() / machine.GIB}
     record = model.record.metrics() if model.record else {}
-    ndcg = evaluate(model, data.test, resources=room).ndcg_100
+    ndcg = evaluate(model, data.test, resources=room).values["ndcg_100"]
     return measures | {"record": record, "ndcg": ndcg.tolist(), "objective": state.training_metrics(model)["objective"]}
 
 

@@ -25,7 +25,7 @@ def problem(seed: int, users: int, items: int, rank: int, levels: int) -> tuple[
 
 
 def values(per_user) -> np.ndarray:
-    return np.column_stack([per_user.users, *(getattr(per_user, name) for name in METRICS)])
+    return np.column_stack([per_user.users, *(per_user.values[name] for name in METRICS)])
 
 
 @given(

@@ -58,7 +58,7 @@ def test_metrics_equal_a_sort_in_python(seed, users, extra, levels):
         return
     per_user = evaluate(Fixed(table), held_out)
     assert per_user.users.tolist() == list(expected)
-    values = np.column_stack([getattr(per_user, name) for name in METRICS])
+    values = np.column_stack([per_user.values[name] for name in METRICS])
     np.testing.assert_allclose(values, list(expected.values()), rtol=1e-12)
 
 
@@ -71,7 +71,7 @@ def test_ndcg_equals_scikit_learn_where_scores_do_not_tie(seed, users, extra):
     per_user = evaluate(Fixed(table), held_out)
     scores = np.where(held_out.fold_in.toarray() > 0, -1, table[:users])
     targets = held_out.targets.toarray()
-    for user, value in zip(counted, per_user.ndcg_100, strict=True):
+    for user, value in zip(counted, per_user.values["ndcg_100"], strict=True):
         np.testing.assert_allclose(value, ndcg_score(targets[[user]], scores[[user]], k=100), rtol=1e-12)
 
 
@@ -90,8 +90,8 @@ def test_summary_is_the_mean_and_its_standard_error():
     per_user = evaluate(Fixed(table), held_out)
     summary = per_user.summary()
     assert list(summary) == [key for name in METRICS for key in (name, f"{name}_se")]
-    np.testing.assert_allclose(summary["recall_20"], np.mean(per_user.recall_20))
-    np.testing.assert_allclose(summary["recall_20_se"], np.std(per_user.recall_20) / np.sqrt(len(per_user.users)))
+    np.testing.assert_allclose(summary["recall_20"], np.mean(per_user.values["recall_20"]))
+    np.testing.assert_allclose(summary["recall_20_se"], np.std(per_user.values["recall_20"]) / np.sqrt(len(per_user.users)))
 
 
 def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPatch):
@@ -100,8 +100,8 @@ def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ranking, "_BATCH_BYTES", 8 * 70 * 3)
     seen = []
     pieces = evaluate(Fixed(table), held_out, lambda done, total: seen.append((done, total)))
-    for name in ("users", *METRICS):
-        np.testing.assert_allclose(getattr(whole, name), getattr(pieces, name), rtol=1e-14)
+    for name, values in whole.arrays().items():
+        np.testing.assert_allclose(values, pieces.arrays()[name], rtol=1e-14)
     assert len(seen) > 1
     assert seen[-1] == (len(whole.users), len(whole.users))
 
@@ -121,9 +121,9 @@ def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch):
     (alone, nested), (together, nested_together) = results
     for name in METRICS:
         # The order of sums may differ.
-        np.testing.assert_allclose(getattr(alone, name), getattr(together, name), rtol=1e-12)
-        np.testing.assert_allclose(getattr(nested[8], name), getattr(alone, name))
-        np.testing.assert_allclose(getattr(nested[2], name), getattr(nested_together[2], name), rtol=1e-12)
+        np.testing.assert_allclose(alone.values[name], together.values[name], rtol=1e-12)
+        np.testing.assert_allclose(nested[8].values[name], alone.values[name])
+        np.testing.assert_allclose(nested[2].values[name], nested_together[2].values[name], rtol=1e-12)
     assert np.array_equal(alone.users, nested[2].users)
 
 

@@ -37,7 +37,7 @@ def check_default_budget(method, data: TrainingData, prepared: Prepared) -> None
     dense, products = (measured(method, given, prepared) for given in (data, data.with_products()))
     for rank in RANKS:
         (expected, fit), (metrics, other) = dense[rank], products[rank]
-        assert abs(np.mean(metrics.ndcg_100 - expected.ndcg_100)) <= 0.001
+        assert abs(np.mean(metrics.values["ndcg_100"] - expected.values["ndcg_100"])) <= 0.001
         assert other["objective"] == pytest.approx(fit["objective"], rel=0.005)
 
 

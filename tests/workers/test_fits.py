@@ -141,4 +141,4 @@ def test_the_users_are_those_of_the_split(data, metric):
         test = fit.measured.test
         alone = evaluate(fit.model, data.test)
         assert np.array_equal(test.users, alone.users)
-        np.testing.assert_allclose(getattr(test, metric), getattr(alone, metric), rtol=1e-9)
+        np.testing.assert_allclose(test.values[metric], alone.values[metric], rtol=1e-9)

@@ -1,7 +1,7 @@
 """Ranking of held-out users in batches: the metrics of one model in bounded memory."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import Advance, HeldOut
-from edlae_sweeps.evaluation.metrics import DEPTH, ndcg, recall
+from edlae_sweeps.evaluation.names import DEPTH
+from edlae_sweeps.evaluation.suite import Batch, PerUser, Suite, Tally
 from edlae_sweeps.linalg import in_threads, settle, with_fallback
 from edlae_sweeps.models import Model
 from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items, on_device
@@ -39,47 +40,39 @@ class Popularity:
         return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.counts[:, None].astype(np.float64)
 
 
-@dataclass(frozen=True)
-class PerUser:
-    """Metrics of each user with held-out items, in the order of the split; `users` are the numbers of the split."""
-
-    users: NDArray[np.int64]
-    ndcg_100: NDArray[np.float64]
-    recall_20: NDArray[np.float64]
-    recall_50: NDArray[np.float64]
-
-    def summary(self) -> dict[str, float]:
-        """Mean and standard error std/√users (ddof 0) of each metric."""
-        result = {}
-        for name in METRICS:
-            values = getattr(self, name)
-            result[name] = float(values.mean())
-            result[f"{name}_se"] = float(values.std() / np.sqrt(len(values)))
-        return result
-
-
-METRICS = tuple(field.name for field in fields(PerUser) if field.name != "users")
-
-
 def evaluate(
-    model: Scorer, held_out: HeldOut, advance: Advance | None = None, resources: Resources | None = None
+    model: Scorer,
+    held_out: HeldOut,
+    advance: Advance | None = None,
+    resources: Resources | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    item_counts: NDArray[np.floating] | None = None,
 ) -> PerUser:
     """nDCG@100, Recall@20 and Recall@50 of every user with held-out items; fold-in items are never recommended.
 
+    `metrics` names further ones: ndcg_R and recall_R with R from 1 to 100, with or without _head, _tail or _unbiased at
+    the end, coverage_R and gini_R (see `Suite`). Those with an ending need `item_counts` (n,), the number of training
+    users of each item; by default those that the model knows.
+
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
-    called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing.
+    called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing; ConfigError for a
+    metric that is unknown or lacks item counts, and DataError for one that no user counts for.
     """
+    suite = _suite(model, metrics, item_counts, held_out)
 
-    def ranked(using: Resources) -> list[NDArray[np.float64]]:
-        scorer = on_device(model, using.device)
+    def ranked(using: Resources) -> Tally:
+        scorer, n = on_device(model, using.device), held_out.targets.shape[1]
+        tally = Tally(suite, n)
 
-        def work(fold_in: csr_array, targets: csr_array) -> NDArray[np.float64]:
-            return _metrics_of(best_items(scorer, fold_in, DEPTH).items, targets)
+        def work(fold_in: csr_array, targets: csr_array) -> Batch:
+            return suite.of_batch(best_items(scorer, fold_in, DEPTH).items, fold_in, targets)
 
-        return _by_batch(held_out, using, work, advance, batch_width(scorer, held_out.targets.shape[1]))
+        _by_batch(held_out, using, work, tally.add, advance, batch_width(scorer, n))
+        return tally
 
-    parts = with_fallback(settle(resources or Resources.here()), ranked)
-    return PerUser(_counted(held_out) + held_out.first_user, *np.concatenate(parts, axis=1))
+    tally = with_fallback(settle(resources or Resources.here()), ranked)
+    return tally.per_user(_counted(held_out) + held_out.first_user)
 
 
 def evaluate_nested(
@@ -88,6 +81,9 @@ def evaluate_nested(
     held_out: HeldOut,
     advance: Advance | None = None,
     resources: Resources | None = None,
+    *,
+    metrics: Sequence[str] = (),
+    item_counts: NDArray[np.floating] | None = None,
 ) -> dict[int, PerUser]:
     """`evaluate` for every rank of a model whose first k columns are rank k, in one pass over the users.
 
@@ -97,20 +93,32 @@ def evaluate_nested(
     """
     if model.factors() is None:
         raise ValueError(f"{model!r} has no factors U and V to cut ranks from")
+    suite = _suite(model, metrics, item_counts, held_out)
 
-    def ranked(using: Resources) -> list[list[NDArray[np.float64]]]:
+    def ranked(using: Resources) -> list[Tally]:
         scorer = on_device(model, using.device)
         encode, V = scorer.halves()
+        tallies = [Tally(suite, model.n_items) for _ in ranks]
 
-        def work(fold_in: csr_array, targets: csr_array) -> list[NDArray[np.float64]]:
+        def work(fold_in: csr_array, targets: csr_array) -> list[Batch]:
             best = best_by_rank(encode(fold_in), V, ranks, fold_in, DEPTH)
-            return [_metrics_of(each.items, targets) for each in best]
+            return [suite.of_batch(each.items, fold_in, targets) for each in best]
 
-        return _by_batch(held_out, using, work, advance, batch_width(scorer, model.n_items))
+        def add(batches: list[Batch]) -> None:
+            for tally, batch in zip(tallies, batches, strict=True):
+                tally.add(batch)
 
+        _by_batch(held_out, using, work, add, advance, batch_width(scorer, model.n_items))
+        return tallies
+
+    tallies = with_fallback(settle(resources or Resources.here()), ranked)
     users = _counted(held_out) + held_out.first_user
-    by_rank = zip(*with_fallback(settle(resources or Resources.here()), ranked), strict=True)
-    return {rank: PerUser(users, *np.concatenate(parts, axis=1)) for rank, parts in zip(ranks, by_rank, strict=True)}
+    return {rank: tally.per_user(users) for rank, tally in zip(ranks, tallies, strict=True)}
+
+
+def _suite(model: Scorer, metrics: Sequence[str], item_counts: NDArray[np.floating] | None, held_out: HeldOut) -> Suite:
+    known = getattr(model, "item_counts", None) if item_counts is None else item_counts
+    return Suite(metrics, known, held_out)
 
 
 def _counted(held_out: HeldOut) -> NDArray[np.int64]:
@@ -122,10 +130,11 @@ def _by_batch(
     held_out: HeldOut,
     resources: Resources,
     work: Callable[[csr_array, csr_array], _Result],
+    add: Callable[[_Result], None],
     advance: Advance | None,
     width: int,
-) -> list[_Result]:
-    """The results of `work` on fold-in and targets of each batch of counted users, in order.
+) -> None:
+    """Call `add` with the result of `work` on fold-in and targets of each batch of counted users, in order.
 
     `width` is the number of items that `work` scores at once for all users of a batch.
     As many batches run at once as there are threads, with one BLAS thread each: sparse products and selection use no
@@ -136,26 +145,12 @@ def _by_batch(
     if resources.device != "cpu":
         threads, size = 1, max(1, _DEVICE_BYTES // (8 * width))
     batches = [counted[start : start + size] for start in range(0, len(counted), size)]
-    parts: list[_Result] = []
     done = 0
     # Ctrl-C, or a model that is not finite, ends it after the running batches.
     with in_threads(threads) as mapped:
         results = mapped(lambda rows: work(held_out.fold_in[rows], held_out.targets[rows]), batches)
         for rows, result in zip(batches, results, strict=True):
-            parts.append(result)
+            add(result)
             done += len(rows)
             if advance is not None:
                 advance(done, len(counted))
-    return parts
-
-
-def _metrics_of(top: NDArray[np.int64], targets: csr_array) -> NDArray[np.float64]:
-    """The metrics (3, users) of the best items (users, ≤ 100), best first."""
-    users, n = targets.shape
-    row, column = targets.nonzero()
-    wanted = np.diff(targets.indptr)
-    # Positions in the flattened matrix, with one at the end that no item has.
-    held_out = np.append(np.sort(column + n * row.astype(np.int64)), users * n)
-    best = top + n * np.arange(users)[:, None]
-    hits = held_out[np.searchsorted(held_out, best)] == best
-    return np.stack([ndcg(hits, wanted), recall(hits, wanted, 20), recall(hits, wanted, 50)])

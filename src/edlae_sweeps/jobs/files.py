@@ -35,7 +35,7 @@ def write_result(result: Result, per_user: PerUser, beta: Vector | None, folder:
     Raises DataError if that fails.
     """
     files = _write_texts(folder, {"result.json": result.json()})
-    arrays = {"per_user.npz": vars(per_user)}
+    arrays = {"per_user.npz": per_user.arrays()}
     if beta is not None:
         arrays["diagonal.npz"] = {"diagonal": beta}
     for name, content in arrays.items():
