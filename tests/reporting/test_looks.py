@@ -26,7 +26,7 @@ def cell(method: str, rank: int | None, seconds: float = 1.0, **tags: str) -> St
 
 
 def collected(*cells: StoredCell) -> Collected:
-    return Collected(sorted(cells, key=lambda cell: cell.order), list(cells), [], [])
+    return Collected(sorted(cells, key=lambda cell: cell.order), list(cells), [], {})
 
 
 @pytest.mark.parametrize("room", ["plots", "reporting"])

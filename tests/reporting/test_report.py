@@ -88,7 +88,14 @@ def test_differences_are_paired_by_user(client, made):
     error = difference.std() / np.sqrt(len(difference))
     text = table["5"]["closed − unconstrained"]
     assert re.fullmatch(rf"{difference.mean():+.4f} ± {error:.4f}\**".replace("+", r"\+"), text)
-    assert ("*" in text) == (abs(difference.mean()) > 1.96 * error)
+    (row,) = (
+        row
+        for row in rows(made.page.parent / "statistics.csv")
+        if (row["reference − competitor"], row["rank"]) == ("closed − unconstrained", "5")
+    )
+    assert row["difference"] == f"{difference.mean():+.4f}"
+    assert row["stars"] == text.removeprefix(f"{difference.mean():+.4f} ± {error:.4f}")
+    assert ("*" in text) == (float(row["p (Holm)"]) < 0.05)
 
 
 def test_speed_up_uses_stand_alone_repeats(made):
@@ -108,13 +115,13 @@ def test_speed_up_uses_stand_alone_repeats(made):
 def test_equal_cells_give_equal_bytes(store, made, tmp_path):
     files = [path for path in made.page.parent.iterdir() if path.suffix in (".csv", ".md", ".tex")]
     before = {path.name: path.read_bytes() for path in files}
-    assert len(before) == 16
+    assert len(before) == 19
     repeated = report(Store(None, store), "synthetic", tmp_path, lambda *_: None)
     assert {name: (repeated.page.parent / name).read_bytes() for name in before} == before
 
 
 def test_figures_have_three_formats(made):
-    for name in ("figure1", "training", "epochs", "diagonal"):
+    for name in ("figure1", "rivals", "training", "epochs", "diagonal"):
         assert (made.page.parent / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (made.page.parent / f"{name}.svg").read_text()
         assert (made.page.parent / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -126,7 +133,7 @@ def test_page_is_self_contained(made):
     assert "@import" not in page
     assert "url(" not in page
     images = re.findall(r"<img [^>]*>", page)
-    assert len(images) == 4
+    assert len(images) == 5
     assert all(re.search(r'alt="[^"]{20,}"', image) for image in images)
 
 

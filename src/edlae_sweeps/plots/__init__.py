@@ -4,6 +4,7 @@ from edlae_sweeps.plots.curves import Differences, Series, plot_curves, plot_tra
 from edlae_sweeps.plots.diagonal import DiagonalPair, Residuals, plot_diagonal
 from edlae_sweeps.plots.epochs import Epochs, plot_epochs
 from edlae_sweeps.plots.proposition import Trial, plot_proposition
+from edlae_sweeps.plots.splits import SplitPanel, plot_splits
 from edlae_sweeps.plots.tuning import plot_history, plot_landscape
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Epochs",
     "Residuals",
     "Series",
+    "SplitPanel",
     "Trial",
     "plot_curves",
     "plot_diagonal",
@@ -19,5 +21,6 @@ __all__ = [
     "plot_history",
     "plot_landscape",
     "plot_proposition",
+    "plot_splits",
     "plot_training",
 ]

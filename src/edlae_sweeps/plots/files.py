@@ -13,4 +13,6 @@ def save(figure: Figure, path: Path) -> list[Path]:
         for suffix, metadata in ((".png", {}), (".svg", {"Date": None}), (".pdf", {"CreationDate": None})):
             files.append(path.with_suffix(suffix))
             figure.savefig(files[-1], dpi=140, metadata=metadata)
+            # The layout takes as long as the drawing, and is the same for each format.
+            figure.set_layout_engine("none")
     return files

@@ -1,17 +1,16 @@
 """The cells of a report: for each (method, rank) the one with the best validation nDCG@100, all measured alike."""
 
 import itertools
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edlae_sweeps.methods import REFERENCE, Look
 from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place
-from edlae_sweeps.reporting.tables import counted
 from edlae_sweeps.tracking import Experiment, StoredRun
 
-# Tags or parameters that must agree for cells to be comparable.
-_PROTOCOL = ("data_digest", "results_version", "dtype")
+# Tags or parameters that must agree for cells to be comparable. Cells that agree in all but the first may be repeats on
+# other splits (see `splits`).
+PROTOCOL = ("data_digest", "results_version", "dtype")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,18 @@ class StoredCell:
         return "full" if self.rank is None else str(self.rank)
 
     @property
+    def protocol(self) -> tuple[str, ...]:
+        """What cells must agree in to be comparable: the values of `PROTOCOL`."""
+        return tuple(self.run.tags.get(name) or self.run.params.get(name, "?") for name in PROTOCOL)
+
+    @property
+    def evaluations(self) -> int | None:
+        """The number of evaluations of the search that tuned it; None if its parameters are as given."""
+        if self.run.params.get("tune", "off") == "off":
+            return None
+        return int(self.run.metrics.get("tune/evaluations", 0))
+
+    @property
     def order(self) -> tuple[int, str, float]:
         """Sort key: methods in registry order, ranks ascending, full last."""
         return *place(self.method), float("inf") if self.rank is None else self.rank
@@ -53,13 +64,13 @@ class Collected:
     best      for each (method, rank) the best cell, in order; methods that are only timed excluded
     timed     cells that were repeated for timing
     trials    every cell of a method that tests the Proposition, once per run key
-    left_out  one line for each group of cells that the report excludes
+    others    the cells of each other data, split, dtype or version, by `protocol`
     """
 
     best: list[StoredCell]
     timed: list[StoredCell]
     trials: list[StoredCell]
-    left_out: list[str]
+    others: Mapping[tuple[str, ...], list[StoredCell]]
 
     def of(self, method: str) -> list[StoredCell]:
         """The cells of a method by rank."""
@@ -87,35 +98,38 @@ class Collected:
 
 
 def collect(experiment: Experiment) -> Collected:
-    """Collect the finished cells. If they differ in data, split, dtype or version, the largest group counts."""
-    cells = [_stored_cell(run) for run in experiment.find("tags.kind = 'cell'")]
-    sizes = Counter(_protocol(cell) for cell in cells)
+    """Collect the finished cells. If they differ in data, split, dtype or version, the largest group is reported."""
+    groups: dict[tuple[str, ...], list[StoredCell]] = {}
+    for run in experiment.find("tags.kind = 'cell'"):
+        cell = _stored_cell(run)
+        groups.setdefault(cell.protocol, []).append(cell)
     # Of groups of equal size, the newest.
-    chosen = max(reversed(sizes), key=lambda protocol: sizes[protocol], default=None)
-    left_out = [
-        f"{counted(size, 'cell')} with "
-        + ", ".join(f"{name} {value[:12]}" for name, value in zip(_PROTOCOL, protocol, strict=True))
-        for protocol, size in sizes.items()
-        if protocol != chosen
-    ]
-    alike = [cell for cell in cells if _protocol(cell) == chosen]
-    best: list[StoredCell] = []
-    ordered = sorted(alike, key=lambda cell: cell.order)
-    for _, group in itertools.groupby(ordered, key=lambda cell: cell.order):
-        # max takes the first of equals: reversed, that is the newest.
-        best.append(max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"]))
+    chosen = max(reversed(groups), key=lambda protocol: len(groups[protocol]), default=None)
+    alike = groups.pop(chosen) if chosen else []
+    best = best_cells(alike)
     return Collected(
         best=[cell for cell in best if cell.look.role != "timed"],
         timed=[cell for cell in alike if cell.run.tags.get("repeat")],
         trials=list({cell.run.tags["run_key"]: cell for cell in alike if cell.look.role == "trial"}.values()),
-        left_out=left_out + _missing(best),
+        others=groups,
     )
 
 
-def _missing(best: Sequence[StoredCell]) -> list[str]:
+def best_cells(cells: Sequence[StoredCell]) -> list[StoredCell]:
+    """Of each (method, rank) the cell with the best validation nDCG@100, the newest of equals, in order."""
+    ordered = sorted(cells, key=lambda cell: cell.order)
+    # max takes the first of equals: reversed, that is the newest.
+    return [
+        max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"])
+        for _, group in itertools.groupby(ordered, key=lambda cell: cell.order)
+    ]
+
+
+def missing_ranks(best: Sequence[StoredCell], split_seed: int | None) -> list[str]:
     """Ranks that some of the paper's methods have and others lack, with the command that runs them.
 
-    Ranks that only products have don't count, since other methods can't have them.
+    Ranks that only products have don't count, since other methods can't have them. `split_seed` is that of the cells,
+    where there are other splits.
     """
     methods = paper_methods()
     cells = sorted((cell for cell in best if cell.method in methods), key=lambda cell: cell.order[2])
@@ -125,9 +139,10 @@ def _missing(best: Sequence[StoredCell]) -> list[str]:
         finished = {cell.rank_text for cell in best if cell.method in (method, by_products(method))}
         if missing := [rank for rank in ranks if rank not in finished]:
             dataset = cells[0].run.params["dataset"]
+            split = "" if split_seed is None else f" dataset.split_seed={split_seed}"
             lines.append(
                 f"{method} has no finished cell at rank {', '.join(missing)}; "
-                f"run python -m edlae_sweeps dataset={dataset} method={method} 'rank=[{','.join(missing)}]'"
+                f"run python -m edlae_sweeps dataset={dataset}{split} method={method} 'rank=[{','.join(missing)}]'"
             )
     return lines
 
@@ -137,7 +152,3 @@ def _stored_cell(run: StoredRun) -> StoredCell:
     if run.tags.get("gram") == "products":
         method = by_products(method)
     return StoredCell(method, None if rank == "full" else int(rank), run)
-
-
-def _protocol(cell: StoredCell) -> tuple[str, ...]:
-    return tuple(cell.run.tags.get(name) or cell.run.params.get(name, "?") for name in _PROTOCOL)

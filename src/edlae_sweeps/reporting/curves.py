@@ -1,25 +1,30 @@
 """Accuracy and training error by rank, and the data set they were measured on."""
 
+import itertools
 import json
+from collections.abc import Collection
 from typing import Any
 
 from edlae_sweeps.plots import Series
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.tuned import marked, tuning
 
 METRICS = ("ndcg_100", "recall_20", "recall_50")
 
 
 def accuracy_table(collected: Collected) -> Table:
-    """One row per cell: parameters, validation nDCG@100, and test metrics with standard errors."""
-    header = ("method", "rank", "λ", "p", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE", "Recall@50 ± SE")
+    """One row per cell: parameters, validation nDCG@100, test metrics with standard errors, and how it was tuned."""
+    header = ("method", "rank", "λ", "p", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE", "Recall@50 ± SE",
+              "parameters")  # fmt: skip
     rows = []
     for cell in collected.best:
         metrics = cell.metrics
         tests = [f"{metrics[f'test/{name}']:.4f} ± {metrics[f'test/{name}_se']:.4f}" for name in METRICS]
         validation = f"{metrics['validation/ndcg_100']:.4f}"
-        rows.append((cell.method, cell.rank_text, _param(cell, "l2"), _param(cell, "dropout"), validation, *tests))
+        params = (_param(cell, "l2"), _param(cell, "dropout"))
+        rows.append((cell.method, cell.rank_text, *params, validation, *tests, tuning(cell)))
     return Table("Accuracy by rank", header, tuple(rows))
 
 
@@ -50,16 +55,20 @@ def dataset_table(cell: StoredCell, reader: Reader) -> Table:
     return Table("Data set", ("", "value"), tuple(rows))
 
 
-def series(collected: Collected, metric: str, *roles: str) -> list[Series]:
-    """One line for each method with one of the roles and the metric, with standard errors if they were logged."""
+def series(collected: Collected, metric: str, *roles: str, methods: Collection[str] | None = None) -> list[Series]:
+    """One line for each method with one of the roles and the metric, with standard errors if they were logged.
+
+    `methods` limits them; None: all. If some cells were tuned and others not, the labels tell which.
+    """
+    cells = [cell for cell in collected.best if metric in cell.metrics and cell.look.role in roles]
+    cells = [cell for cell in cells if methods is None or cell.method in methods]
+    mixed = len({cell.evaluations is None for cell in cells}) > 1
     lines = []
-    for method in collected.methods:
-        cells = [cell for cell in collected.of(method) if metric in cell.metrics and cell.look.role in roles]
-        if not cells:
-            continue
-        errors = [cell.metrics[f"{metric}_se"] for cell in cells] if f"{metric}_se" in cells[0].metrics else None
-        ranks, values = [cell.rank for cell in cells], [cell.metrics[metric] for cell in cells]
-        lines.append(Series(cells[0].look.label, cells[0].look.style, ranks, values, errors))
+    for _, group in itertools.groupby(cells, key=lambda cell: cell.method):
+        own = list(group)
+        errors = [cell.metrics[f"{metric}_se"] for cell in own] if f"{metric}_se" in own[0].metrics else None
+        ranks, values = [cell.rank for cell in own], [cell.metrics[metric] for cell in own]
+        lines.append(Series(marked(own[0].look.label, own, mixed), own[0].look.style, ranks, values, errors))
     return lines
 
 

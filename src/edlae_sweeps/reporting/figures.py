@@ -15,6 +15,7 @@ from edlae_sweeps.plots import (
     plot_diagonal,
     plot_epochs,
     plot_proposition,
+    plot_splits,
     plot_training,
 )
 from edlae_sweeps.reporting.collect import Collected
@@ -23,6 +24,7 @@ from edlae_sweeps.reporting.epochs import epochs_by_rank
 from edlae_sweeps.reporting.looks import label, look
 from edlae_sweeps.reporting.pairs import Pair
 from edlae_sweeps.reporting.reader import Reader
+from edlae_sweeps.reporting.splits import Row, split_panels
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,40 @@ class Figure:
     files: list[Path]
 
 
-def accuracy_figure(name: str, collected: Collected, pairs: Sequence[Pair], target: Path) -> Figure:
-    """Figure 1: test metrics of the compared methods by rank, and paired differences to the reference."""
-    # Unregularised models would compress the scale of the others.
-    curves = {metric: series(collected, f"test/{metric}", "compared") for metric in METRICS}
+def accuracy_figures(name: str, collected: Collected, pairs: Sequence[Pair], target: Path) -> list[Figure]:
+    """Figure 1: the methods of the paper; and a second one like it of the reference and all others, if there are."""
+    paper = [method for method in collected.methods if look(method).in_paper]
+    others = [method for method in collected.methods if not look(method).in_paper]
+    words = label(collected.reference)
+    figures = []
+    if _curves(collected, paper):
+        alt = f"Test metrics of the methods of the paper by rank, and paired differences to the {words}."
+        files = _plot(f"{name}: accuracy by rank", collected, paper, pairs, target / "figure1")
+        figures.append(Figure("Accuracy by rank", alt, files))
+    if _curves(collected, others):
+        alt = f"Test metrics of the {words} and of methods beyond the paper by rank, and paired differences to it."
+        methods = [collected.reference, *others]
+        files = _plot(f"{name}: rivals by rank", collected, methods, pairs, target / "rivals")
+        figures.append(Figure("Rivals by rank", alt, files))
+    return figures
+
+
+def _curves(collected: Collected, methods: Sequence[str]) -> dict[str, list[Series]]:
+    """The lines of each metric; empty without a line. Unregularised models would compress the scale of the others."""
+    curves = {metric: series(collected, f"test/{metric}", "compared", methods=methods) for metric in METRICS}
+    return curves if any(curves.values()) else {}
+
+
+def _plot(title: str, collected: Collected, methods: Sequence[str], pairs: Sequence[Pair], path: Path) -> list[Path]:
+    """The test metrics of `methods` by rank, and their differences."""
     reference = look(collected.reference)
     lines = []
-    for competitor in dict.fromkeys(pair.competitor for pair in pairs):
-        own = [pair for pair in pairs if pair.competitor == competitor]
-        ranks, values, errors = zip(*((pair.rank, pair.difference, pair.error) for pair in own), strict=True)
-        lines.append(Series(look(competitor).label, look(competitor).style, ranks, values, errors))
+    for competitor in methods:
+        if own := [pair for pair in pairs if pair.competitor == competitor]:
+            ranks, values, errors = zip(*((pair.rank, pair.difference, pair.error) for pair in own), strict=True)
+            lines.append(Series(look(competitor).label, look(competitor).style, ranks, values, errors))
     differences = Differences(reference.label, reference.style, lines)
-    alt = f"Test metrics of each method by rank, and paired differences to the {reference.label}."
-    files = plot_curves(f"{name}: accuracy by rank", curves, differences, target / "figure1")
-    return Figure("Accuracy by rank", alt, files)
+    return plot_curves(title, _curves(collected, methods), differences, path)
 
 
 def training_figure(name: str, collected: Collected, target: Path) -> Figure:
@@ -96,3 +118,17 @@ def proposition_figures(name: str, trials: Sequence[Trial], target: Path) -> lis
     files = plot_proposition(f"{name}: nonlinear autoencoders and their bound", trials, target / "proposition")
     alt = "Squared error of nonlinear autoencoders against the bound at their rank, and their accuracy by depth."
     return [Figure("The Proposition", alt, files)]
+
+
+def split_figures(name: str, collected: Collected, rows: Sequence[Row], target: Path) -> list[Figure]:
+    """The paired differences over splits; none without repeats."""
+    panels = split_panels(rows)
+    if not panels:
+        return []
+    reference = label(collected.reference)
+    files = plot_splits(f"{name}: differences over splits", panels, reference, target / "splits")
+    alt = (
+        f"Test nDCG@100 of the {reference} minus that of each other method by rank: a point for each split, and their "
+        f"mean with its 95 % interval; above 0 the {reference} is better. Each panel has a scale of its own."
+    )
+    return [Figure("Over splits", alt, files)]

@@ -1,35 +1,70 @@
 """Paired comparison: the difference of two methods on the same test users.
 
-Its standard error is far smaller than that of the difference of two independent means.
+Its standard error is far smaller than that of the difference of two independent means. Stars and adjusted p allow for
+the number of comparisons. A pair of a tuned and an untuned cell says little about the methods: it is shown with a
+dagger, and is no part of the correction.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edlae_sweeps.reporting.collect import Collected
+from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
-from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.statistics import Paired, holm, paired
+from edlae_sweeps.reporting.tables import Table, counted, p_value
+from edlae_sweeps.reporting.tuned import alike, tuning_of_pair
 
-# Two-sided normal quantiles: 5 %, 1 %, 0.1 %.
-_MARKS = ((3.29, "***"), (2.58, "**"), (1.96, "*"))
+# Levels of an adjusted p, and their marks.
+_MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
+_UNLIKE = "†"
+_LEGEND = (
+    "Errors are standard errors over users. Stars: different at a family-wise level of 5 % (*), 1 % (**) or 0.1 % "
+    "(***), by the normal test of the mean with Holm's correction over all pairs of this table."
+)
+_COLUMNS = (
+    "d_z: mean / SD of the differences of the users (Cohen). p: normal test of the mean, and Wilcoxon's signed-rank "
+    "test without the users that are tied; beside each, p after Holm's correction over all pairs. The intervals are "
+    "not corrected."
+)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Mean over users of test nDCG@100, reference − competitor, at one rank, and its standard error."""
+    """Test nDCG@100 of the users, reference − competitor, at one rank.
+
+    alike             whether both cells were tuned, or neither
+    tuning            how their parameters were chosen, in words
+    normal, wilcoxon  p of the two tests after Holm's correction over the pairs of cells tuned alike; None for others
+    """
 
     competitor: str
     rank: int | None
-    difference: float
-    error: float
+    statistics: Paired
+    alike: bool
+    tuning: str
+    normal: float | None = None
+    wilcoxon: float | None = None
+
+    @property
+    def difference(self) -> float:
+        """The mean over users."""
+        return self.statistics.mean
+
+    @property
+    def error(self) -> float:
+        """The standard error of the mean."""
+        return self.statistics.error
 
     @property
     def mark(self) -> str:
-        """One to three stars: the level at which the difference is significant."""
-        if self.error == 0:
-            return ""
-        return next((mark for quantile, mark in _MARKS if abs(self.difference) > quantile * self.error), "")
+        """One to three stars for the level at which the difference is significant; a dagger where it has none."""
+        if self.normal is None:
+            return _UNLIKE
+        return next((mark for level, mark in _MARKS if self.normal < level), "")
 
 
 def compare(collected: Collected, reader: Reader) -> list[Pair]:
@@ -39,15 +74,31 @@ def compare(collected: Collected, reader: Reader) -> list[Pair]:
         ours = reader.arrays(reference, "per_user.npz")
         for competitor in collected.best:
             compared = competitor.method != reference.method and competitor.look.role == "compared"
-            if not compared or competitor.rank != reference.rank:
-                continue
-            theirs = reader.arrays(competitor, "per_user.npz")
-            if not np.array_equal(ours["users"], theirs["users"]):
-                continue
-            difference = ours["ndcg_100"] - theirs["ndcg_100"]
-            error = float(difference.std() / np.sqrt(len(difference)))
-            pairs.append(Pair(competitor.method, competitor.rank, float(difference.mean()), error))
-    return pairs
+            if compared and competitor.rank == reference.rank:
+                pair = _pair(reference, competitor, ours, reader.arrays(competitor, "per_user.npz"))
+                pairs += [pair] if pair else []
+    return _corrected(pairs)
+
+
+def _pair(
+    reference: StoredCell,
+    competitor: StoredCell,
+    ours: Mapping[str, NDArray[Any]],
+    theirs: Mapping[str, NDArray[Any]],
+) -> Pair | None:
+    if not np.array_equal(ours["users"], theirs["users"]):
+        return None
+    statistics = paired(ours["ndcg_100"] - theirs["ndcg_100"])
+    same, tuning = alike(reference, competitor), tuning_of_pair(reference, competitor)
+    return Pair(competitor.method, competitor.rank, statistics, same, tuning)
+
+
+def _corrected(pairs: list[Pair]) -> list[Pair]:
+    """The pairs with p after Holm's correction over those of cells tuned alike."""
+    family = [pair.statistics for pair in pairs if pair.alike]
+    normal = iter(holm([statistics.normal for statistics in family]))
+    wilcoxon = iter(holm([statistics.wilcoxon for statistics in family]))
+    return [replace(pair, normal=next(normal), wilcoxon=next(wilcoxon)) if pair.alike else pair for pair in pairs]
 
 
 def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
@@ -63,4 +114,44 @@ def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
         if any(texts):
             rows.append(("full" if rank is None else str(rank), *texts))
     header = ("rank", *(f"{collected.reference} − {competitor}" for competitor in competitors))
-    return Table("Paired differences in test nDCG@100 (* 5 %, ** 1 %, *** 0.1 %)", header, tuple(rows))
+    return Table("Paired differences in test nDCG@100", header, tuple(rows), _note(pairs, _LEGEND))
+
+
+def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
+    """One row per pair: the difference with its interval, the effect size, both tests, and how cells were tuned."""
+    header = ("reference − competitor", "rank", "difference", "SE", "95 % interval", "d_z", "better", "worse", "tied",
+              "p", "p (Holm)", "Wilcoxon p", "Wilcoxon p (Holm)", "stars", "parameters")  # fmt: skip
+    order = {method: number for number, method in enumerate(collected.methods)}
+    rows = []
+    # Pairs come by rank: the sort is stable.
+    for pair in sorted(pairs, key=lambda pair: order[pair.competitor]):
+        it, (low, high) = pair.statistics, pair.statistics.interval
+        shares = (it.better, it.worse, 1 - it.better - it.worse)
+        rows.append(
+            (
+                f"{collected.reference} − {pair.competitor}",
+                "full" if pair.rank is None else str(pair.rank),
+                f"{it.mean:+.4f}",
+                f"{it.error:.4f}",
+                f"{low:+.4f} to {high:+.4f}",
+                f"{it.effect:+.3f}",
+                *(f"{100 * share:.1f} %" for share in shares),
+                *(p_value(p) for p in (it.normal, pair.normal, it.wilcoxon, pair.wilcoxon)),
+                pair.mark,
+                pair.tuning,
+            )
+        )
+    title = "Statistics of the paired differences in test nDCG@100"
+    return Table(title, header, tuple(rows), _note(pairs, f"{_LEGEND} {_COLUMNS}"))
+
+
+def _note(pairs: list[Pair], legend: str) -> str:
+    """The legend, and how many pairs are no part of the correction and why."""
+    unlike = sum(not pair.alike for pair in pairs)
+    if not unlike:
+        return legend
+    return (
+        f"{legend} {_UNLIKE}: tuned against untuned. {counted(unlike, 'pair')} of {len(pairs)} "
+        f"{'compares' if unlike == 1 else 'compare'} a tuned cell with one whose parameters are as given: no stars, "
+        "and no part of the correction."
+    )

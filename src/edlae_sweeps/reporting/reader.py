@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from numpy.typing import NDArray
 
 from edlae_sweeps.datasets import read_arrays
@@ -31,11 +32,18 @@ class Reader:
         except TrackingError:
             return None
 
+    def tree(self, cell: StoredCell, name: str) -> dict[str, Any]:
+        """The content of a yaml or json artifact; empty if it is gone."""
+        content = yaml.safe_load(self.text(cell, name) or "{}")
+        return content if isinstance(content, dict) else {}
+
     def history(self, cell: StoredCell, metric: str) -> list[float]:
         """The values of a metric by epoch."""
         return self.experiment.history(cell.run.id, metric)
 
     def _fetch(self, cell: StoredCell, name: str) -> Path:
+        if local := cell.run.local(name):
+            return local
         # Artifacts of different cells share their names.
         folder = self.folder / cell.run.id
         folder.mkdir(exist_ok=True)

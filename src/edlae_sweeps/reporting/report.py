@@ -8,21 +8,23 @@ from pathlib import Path
 
 from edlae_sweeps.datasets.base import is_plain
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.reporting.collect import Collected, collect
+from edlae_sweeps.reporting.collect import Collected, collect, missing_ranks
 from edlae_sweeps.reporting.curves import accuracy_table, dataset_table, numbers_table
 from edlae_sweeps.reporting.diagonals import diagonal_pairs, diagonal_table
 from edlae_sweeps.reporting.figures import (
-    accuracy_figure,
+    accuracy_figures,
     diagonal_figures,
     epoch_figures,
     proposition_figures,
+    split_figures,
     training_figure,
 )
 from edlae_sweeps.reporting.page import Contents, page
-from edlae_sweeps.reporting.pairs import compare, pairs_table
+from edlae_sweeps.reporting.pairs import compare, pairs_table, statistics_table
 from edlae_sweeps.reporting.proposition import proposition_table, read_trials
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.speedup import speed_up, speedup_table
+from edlae_sweeps.reporting.splits import find_splits, split_rows, splits_table
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store
 
@@ -80,6 +82,8 @@ def _write(
     with tempfile.TemporaryDirectory() as temporary:
         reader = Reader(experiment, Path(temporary))
         pairs = compare(collected, reader)
+        splits = find_splits(collected, reader)
+        rows = split_rows(collected, splits)
         advance(1, _STEPS)
         speed = speed_up(collected)
         diagonals = diagonal_pairs(collected, reader)
@@ -87,22 +91,27 @@ def _write(
         tables = {
             "accuracy": accuracy_table(collected),
             "pairs": pairs_table(collected, pairs),
+            "statistics": statistics_table(collected, pairs),
             "diagonal": diagonal_table(collected, diagonals),
             "dataset": dataset_table(collected.best[-1], reader),
         }
+        if rows:
+            tables["splits"] = splits_table(collected, splits, rows)
         if speed.timings:
             tables["speedup"] = speedup_table(speed.timings)
         if trials:
             tables["proposition"] = proposition_table(trials)
         figures = [
-            accuracy_figure(name, collected, pairs, target),
+            *accuracy_figures(name, collected, pairs, target),
+            *split_figures(name, collected, rows, target),
             training_figure(name, collected, target),
             *epoch_figures(name, collected, reader, target),
             *diagonal_figures(name, collected, diagonals, target),
             *proposition_figures(name, trials, target),
         ]
         advance(2, _STEPS)
-        left_out = [*collected.left_out, *speed.left_out]
+        missing = missing_ranks(collected.best, splits.reported)
+        left_out = [*splits.left_out, *missing, *speed.left_out]
         contents = Contents(figures, list(tables.values()), speed.machine, left_out)
         (target / "index.html").write_text(page(name, collected, contents, reader), encoding="utf-8")
     _write_tables(tables, target)

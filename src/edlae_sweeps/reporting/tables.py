@@ -5,16 +5,22 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LATEX = str.maketrans({"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "±": r"$\pm$", "λ": r"$\lambda$", "−": "-"})
+_LATEX = str.maketrans(
+    {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "<": "$<$", "−": "-",
+     "±": r"$\pm$", "λ": r"$\lambda$", "†": r"$\dagger$"}
+)  # fmt: skip
+# A smaller p is printed as below this.
+_LEAST_P = 1e-300
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, a header and rows of text."""
+    """A title, a header, rows of text, and a note that the page shows below the table."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def csv(self) -> str:
         """CSV with a header line."""
@@ -41,6 +47,13 @@ class Table:
 def counted(number: int | str, noun: str) -> str:
     """A number and its noun, with a plural s where it needs one."""
     return f"{number} {noun}{'' if str(number) == '1' else 's'}"
+
+
+def p_value(p: float | None) -> str:
+    """A p in writing; empty for None."""
+    if p is None:
+        return ""
+    return f"{p:.2g}" if p >= _LEAST_P else f"<{_LEAST_P:g}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -81,16 +81,18 @@ def running(client: MlflowClient, experiments: Sequence[str], extra: str = "") -
     return pages(client, experiments, query)
 
 
-def pages(client: MlflowClient, experiments: Sequence[str], query: str) -> list[MlflowRun]:
-    """All runs that match an MLflow filter, oldest first."""
-    runs: list[MlflowRun] = []
+def pages(client: MlflowClient, experiments: Sequence[str], query: str, size: int = 1000) -> list[MlflowRun]:
+    """All runs that match an MLflow filter, oldest first; read `size` at once, each of which takes MLflow 100 KiB."""
+    # A run that starts to match between two pages moves others to the next one: by their ids, none is there twice.
+    runs: dict[str, MlflowRun] = {}
     token: str | None = None
     while True:
-        page = client.search_runs(list(experiments), query, order_by=["attributes.start_time ASC"], page_token=token)
-        runs += page
+        order = ["attributes.start_time ASC"]
+        page = client.search_runs(list(experiments), query, max_results=size, order_by=order, page_token=token)
+        runs |= {run.info.run_id: run for run in page}
         token = page.token
         if not token:
-            return runs
+            return list(runs.values())
 
 
 def close(client: MlflowClient, gone: Iterable[MlflowRun]) -> int:
