@@ -49,6 +49,10 @@ def test_choices_and_keys_complete_without_the_mathematics(line, expected):
         ("method.beta=c", ["method.beta=column_max"]),
         ("tune=optuna tune.sampler=", ["tune.sampler=tpe", "tune.sampler=random", "tune.sampler=grid"]),
         ("skip_finished=", ["skip_finished=true", "skip_finished=false", "skip_finished=null"]),
+        (
+            "tune=optuna tune.metric=ndcg_100_",
+            [f"tune.metric=ndcg_100_{view}" for view in ("head", "tail", "unbiased")],
+        ),
         ("device=", ["device=cpu", "device=cuda", "device=auto"]),
         ("rank=", ["rank=500"]),
     ],

@@ -60,7 +60,7 @@ def test_choices_have_the_names_of_the_code_they_configure():
 def test_every_schema_in_conf_is_registered_and_the_other_way_round():
     registries = {"dataset": DATASETS, "method": METHODS, "tune": TUNES, "parallel": PARALLELS}
     names = {(f"schema/{group}", name) for group, registry in registries.items() for name in registry}
-    others = ("settings", "report", "merge", "recommend", "register", "tracking")
+    others = ("settings", "report", "merge", "recommend", "register", "evaluation", "tracking")
     assert schemas(CONF) == {*names, *(("schema", name) for name in others)}
 
 

@@ -90,8 +90,9 @@ def test_summary_is_the_mean_and_its_standard_error():
     per_user = evaluate(Fixed(table), held_out)
     summary = per_user.summary()
     assert list(summary) == [key for name in METRICS for key in (name, f"{name}_se")]
-    np.testing.assert_allclose(summary["recall_20"], np.mean(per_user.values["recall_20"]))
-    np.testing.assert_allclose(summary["recall_20_se"], np.std(per_user.values["recall_20"]) / np.sqrt(len(per_user.users)))
+    values = per_user.values["recall_20"]
+    np.testing.assert_allclose(summary["recall_20"], np.mean(values))
+    np.testing.assert_allclose(summary["recall_20_se"], np.std(values) / np.sqrt(len(per_user.users)))
 
 
 def test_batches_change_nothing_and_report_progress(monkeypatch: pytest.MonkeyPatch):

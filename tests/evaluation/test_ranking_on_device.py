@@ -43,10 +43,12 @@ def models() -> dict[str, object]:
 @pytest.mark.parametrize("name", models())
 def test_every_model_has_the_metrics_of_the_cpu(name, monkeypatch):
     data, model = held_out(), models()[name]
-    expected = evaluate(model, data, resources=CPU)
+    further = {"metrics": ["ndcg_10_tail", "recall_20_unbiased", "coverage_20"], "item_counts": np.arange(N)}
+    expected = evaluate(model, data, resources=CPU, **further)
     steps = []
     monkeypatch.setattr(ranking, "_DEVICE_BYTES", 100 * 8 * N)
-    found = evaluate(model, data, lambda *step: steps.append(step), TORCH)
+    found = evaluate(model, data, lambda *step: steps.append(step), TORCH, **further)
+    assert found.overall == expected.overall
     assert len(steps) > 1
     for metric, values in expected.arrays().items():
         np.testing.assert_array_equal(found.arrays()[metric], values, err_msg=metric)

@@ -11,6 +11,7 @@ from edlae_sweeps.methods import Admm, Closed, Svd
 from edlae_sweeps.settings import (
     Alone,
     Dask,
+    Evaluation,
     Off,
     Optuna,
     Processes,
@@ -73,7 +74,8 @@ def test_invalid_ranks_are_refused(rank):
         (lambda: Settings(method=Svd(), tune=Optuna()), "method=svd has nothing to search; choose tune"),
         (lambda: Settings(tune=Optuna(search={"l2": None})), "give a range, such as 'tune.search.l2="),
         (lambda: Optuna(sampler="cma"), "tune.sampler=cma: choose from tpe, random, grid"),
-        (lambda: Optuna(metric="ndcg"), "tune.metric=ndcg: choose from ndcg_100, recall_20, recall_50"),
+        (lambda: Optuna(metric="ndcg"), "tune.metric=ndcg: choose ndcg_R or recall_R"),
+        (lambda: Evaluation(metrics=["ndcg_10", "gini"]), "evaluation.metrics=gini: choose ndcg_R or recall_R"),
         (lambda: Optuna(n_trials=0), "tune.n_trials=0"),
         (lambda: Optuna(batch=0), "tune.batch=0"),
         (lambda: Processes(workers=0), "parallel.workers=0: choose 1 or more, or null"),
@@ -156,7 +158,14 @@ def test_study_key_depends_on_the_points_of_a_search_but_not_on_their_number():
         return study_key(settings, settings.tune, data)
 
     assert key() == key(n_trials=99) == key(search={"l2": (1.0, 10.0), "dropout": None}) == key(grid_points=9)
-    keys = [key(sampler="grid"), key(seed=1), key(metric="recall_20"), key(search={"l2": [1, 11]}), key(start="r")]
+    keys = [
+        key(metric="ndcg_100_tail"),
+        key(sampler="grid"),
+        key(seed=1),
+        key(metric="recall_20"),
+        key(search={"l2": [1, 11]}),
+        key(start="r"),
+    ]
     assert len({key(), *keys}) == 1 + len(keys)
 
 

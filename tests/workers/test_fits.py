@@ -91,7 +91,9 @@ def test_ranks_together_are_measured_as_alone(data, method):
 def test_nested_ranks_share_a_pass_and_its_seconds(data, monkeypatch):
     passes = []
     whole = measures.evaluate_nested
-    monkeypatch.setattr(measures, "evaluate_nested", lambda *args: passes.append(args[1]) or whole(*args))
+    monkeypatch.setattr(
+        measures, "evaluate_nested", lambda *args, **more: passes.append(args[1]) or whole(*args, **more)
+    )
     by_rank, stages = fits(new_bench(data), Closed(l2=5), 3, 10, "full")
     assert passes == [[3, 10], [3, 10]]
     assert stages == ["factorise closed to rank 10", "evaluate closed, 2 ranks", "measure closed-3",

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -65,7 +65,7 @@ def _offered(match: str) -> bool:
 
 
 def _values(config_name: str, line: str) -> list[str]:
-    """`key=value` for the values of the Literal or bool that the last word sets; empty for another type."""
+    """`key=value` for the values that the last word sets, if it has a few or some are common; empty for others."""
     *before, word = line.split(" ")
     key, _, start = word.partition("=")
     try:
@@ -75,12 +75,14 @@ def _values(config_name: str, line: str) -> list[str]:
     except (HydraException, OmegaConfBaseException):
         return []
     options = options_of(node) if isinstance(node, DictConfig) else None
-    hint = get_type_hints(options).get(name) if options else None
+    hint = get_type_hints(options, include_extras=True).get(name) if options else None
     return [f"{key}={value}" for value in _literals(hint) if value.startswith(start)]
 
 
 def _literals(hint: Any) -> list[str]:
-    """The values of an annotation that has a few: of Literal and bool, and null if it may be None."""
+    """The values of an annotation that has a few: of Literal and bool, those it is annotated with, null for None."""
+    if get_origin(hint) is Annotated:
+        return list(hint.__metadata__[0])
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
     if hint is bool:

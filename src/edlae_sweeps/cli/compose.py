@@ -18,6 +18,7 @@ from edlae_sweeps.options import Options
 from edlae_sweeps.settings import (
     PARALLELS,
     TUNES,
+    Evaluation,
     MergeSettings,
     RecommendSettings,
     RegisterSettings,
@@ -38,6 +39,7 @@ def register() -> None:
     store.store(group="schema", name="recommend", node=schema(RecommendSettings))
     store.store(group="schema", name="register", node=schema(RegisterSettings))
     store.store(group="schema", name="merge", node=schema(MergeSettings))
+    store.store(group="schema", name="evaluation", node=schema(Evaluation))
     store.store(group="schema", name="tracking", node=schema(Tracking))
     registries: dict[str, Mapping[str, type[Options]]] = {
         "dataset": DATASETS,

@@ -29,15 +29,15 @@ _Result = TypeVar("_Result")
 class Popularity:
     """The baseline: every user gets the items in the order of their training counts."""
 
-    counts: NDArray[Any]
+    item_counts: NDArray[Any]
 
     def scores(self, fold_in: csr_array) -> NDArray[Any]:
         """(users, n) scores, the same in every row."""
-        return np.tile(self.counts, (fold_in.shape[0], 1))
+        return np.tile(self.item_counts, (fold_in.shape[0], 1))
 
     def halves(self) -> tuple[Encode, NDArray[Any]]:
         """A hidden unit that is always 1, and its weights, the counts."""
-        return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.counts[:, None].astype(np.float64)
+        return lambda fold_in: np.ones((fold_in.shape[0], 1)), self.item_counts[:, None].astype(np.float64)
 
 
 def evaluate(

@@ -143,4 +143,5 @@ def _baseline(job: Job, pool: Pool) -> dict[str, float]:
             load_gram(job.data, job.settings.dtype, Path(job.settings.data_dir).expanduser(), advance)
     popularity = Popularity(job.training.item_counts)
     with stage("popularity baseline") as advance:
-        return named("baseline", evaluate(popularity, job.data.test, advance, job.resources).summary())
+        metrics = job.settings.further_metrics()
+        return named("baseline", evaluate(popularity, job.data.test, advance, job.resources, metrics=metrics).summary())

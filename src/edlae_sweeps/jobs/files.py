@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edlae_sweeps.datasets import write_arrays
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.evaluation import PerUser
+from edlae_sweeps.evaluation import METRICS, PerUser
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.models.objective import Vector
@@ -72,7 +72,13 @@ def search_tags(search: Search, rank: Rank) -> dict[str, str]:
             "rank %s: the best %s = %.4g lies on the border of tune.search.%s=[%g,%g]: widen it",
             rank, name, point[name], name, ends.low, ends.high,
         )  # fmt: skip
-    return {"search": "cut" if search.cut else "complete", **({"border": ",".join(border)} if border else {})}
+    metric = search.tune.metric
+    return {
+        "search": "cut" if search.cut else "complete",
+        # Older cells were tuned by nDCG@100, most of them.
+        **({"tuned_by": metric} if metric != METRICS[0] else {}),
+        **({"border": ",".join(border)} if border else {}),
+    }
 
 
 def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edlae_sweeps.evaluation import METRICS, metric_label
 from edlae_sweeps.jobs.result import Result, cell_name
 from edlae_sweeps.methods import Method, Rank
 from edlae_sweeps.settings import Optuna, Settings
@@ -27,7 +28,7 @@ def job_run_name(settings: Settings, ranks: Sequence[Rank]) -> str:
 
 def cell_note(settings: Settings, result: Result, command: str) -> str:
     """The description of a cell: what was fitted, how good it is, and how to repeat it."""
-    tuned = ", tuned on the validation users" if isinstance(settings.tune, Optuna) else ""
+    tuned = f", tuned on the validation users{_by(settings.tune)}" if isinstance(settings.tune, Optuna) else ""
     shared = ", most of which it shared with other ranks" if result.shared else ""
     seconds = result.metrics["time/fit_seconds"]
     rows = [["test", *_scores(result.metrics, "test")], ["validation", *_scores(result.metrics, "validation")]]
@@ -78,6 +79,11 @@ def job_note(settings: Settings, results: Sequence[Result], best: Result, comman
             *_repeat(command),
         ]
     )
+
+
+def _by(tune: Optuna) -> str:
+    """What a search improved, where that is not nDCG@100."""
+    return "" if tune.metric == METRICS[0] else f" by {metric_label(tune.metric)}"
 
 
 def _options(settings: Settings, method: Method[Any]) -> list[str]:

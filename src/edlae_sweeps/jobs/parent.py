@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from edlae_sweeps.evaluation import Metric
 from edlae_sweeps.jobs.notes import job_note
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.settings import Optuna, Settings
@@ -14,10 +15,11 @@ _PICTURES = ("landscape.png", "history.png", "evaluations.csv")
 def log_job(settings: Settings, results: Sequence[Result], output: Path, command: str, run: Run) -> None:
     """Log the best cell as `best/*` metrics and `best.*` tags, the search of each rank, and a description.
 
-    The best is the one with the highest value of the validation metric that a search maximises, or else nDCG@100.
+    The best is the one with the best value of the validation metric that a search improves, or else nDCG@100.
     """
     metric = settings.tune.metric if isinstance(settings.tune, Optuna) else "ndcg_100"
-    best = max(results, key=lambda result: result.metrics[f"validation/{metric}"])
+    score = Metric.parse(metric).score
+    best = max(results, key=lambda result: score(result.metrics[f"validation/{metric}"]))
     names = ["rank", *(name for name in ("l2", "dropout") if name in best.params), *settings.space()]
     run.log(
         metrics={

@@ -77,6 +77,7 @@ def _config(settings: Settings, cell: StoredRun) -> str:
         "refit_of": cell.id,
         "dataset": dataclasses.asdict(settings.dataset),
         "method": settings.method.params(settings.by_products),
+        "evaluation": dataclasses.asdict(settings.evaluation),
         **{name: getattr(settings, name) for name in ("rank", "dtype", "gram", "seed", "device")},
     }
     return json.dumps(content, indent=2)

@@ -19,7 +19,7 @@ from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.plan import print_plan
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.resources import GIB, Resources
-from edlae_sweeps.settings import Settings, check_against_data
+from edlae_sweeps.settings import Settings, check_against_data, check_metrics
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tuning import Search
 
@@ -59,6 +59,7 @@ def _run(
     data, training = _load(settings)
     ranks = settings.ranks()
     check_against_data(ranks, data)
+    check_metrics(settings.further_metrics(), data, training.item_counts)
     settings, training = settle_gram(settings, training, resources)
     resources = settle_device(settings, training, resources)
     check_memory(settings, ranks, training, resources)

@@ -2,6 +2,7 @@
 
 from edlae_sweeps.settings.job import DType, GramKind, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
+from edlae_sweeps.settings.metrics import Evaluation, check_metrics
 from edlae_sweeps.settings.parallel import PARALLELS, Alone, Dask, Parallel, Processes
 from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
@@ -16,6 +17,7 @@ __all__ = [
     "Alone",
     "DType",
     "Dask",
+    "Evaluation",
     "GramKind",
     "MergeSettings",
     "Objective",
@@ -36,6 +38,7 @@ __all__ = [
     "Tune",
     "cache_dir",
     "check_against_data",
+    "check_metrics",
     "recorded_settings",
     "redacted",
     "run_key",

@@ -10,9 +10,11 @@ from typing_extensions import override
 
 from edlae_sweeps.datasets import DatasetSettings, Debian, Prepared
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.evaluation import METRICS
 from edlae_sweeps.methods import Closed, Method, Rank
 from edlae_sweeps.options import Options
 from edlae_sweeps.resources import cores
+from edlae_sweeps.settings.metrics import Evaluation
 from edlae_sweeps.settings.parallel import Alone, Parallel
 from edlae_sweeps.settings.store import Tracking
 from edlae_sweeps.settings.tune import Off, Optuna, Range, Tune, search_space
@@ -59,6 +61,7 @@ class Settings(Options):
     dry_run: bool = False
     on_error: OnError = "continue"
     data_dir: str = field(default_factory=cache_dir)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     tracking: Tracking = field(default_factory=Tracking)
 
     @override
@@ -85,6 +88,11 @@ class Settings(Options):
     def by_products(self) -> bool:
         """Whether G is given as products."""
         return self.gram == "products"
+
+    def further_metrics(self) -> tuple[str, ...]:
+        """Names of what is measured of each cell beside the metrics that always are: what is asked for or searched."""
+        searched = [self.tune.metric] if isinstance(self.tune, Optuna) else []
+        return tuple(name for name in dict.fromkeys([*self.evaluation.metrics, *searched]) if name not in METRICS)
 
     def space(self) -> dict[str, Range]:
         """The range of each parameter in `tune.search` that has one; ConfigError for an invalid range."""

@@ -9,6 +9,7 @@ from edlae_sweeps.datasets import DATASETS, DatasetSettings
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.settings.job import Settings
+from edlae_sweeps.settings.metrics import Evaluation
 from edlae_sweeps.settings.store import Tracking
 from edlae_sweeps.settings.tune import Off
 
@@ -40,9 +41,16 @@ def recorded_settings(
         save_model=True,
         skip_finished=False,
         data_dir=data_dir,
+        evaluation=Evaluation(metrics=_metrics(config)),
         tracking=tracking,
         **recorded,
     )
+
+
+def _metrics(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was measured beside the metrics that always are: what was asked for, and what a search improved."""
+    asked, searched = (config.get("evaluation") or {}).get("metrics", []), (config.get("tune") or {}).get("metric")
+    return (*asked, *([searched] if searched else []))
 
 
 def parsed(text: str) -> Any:

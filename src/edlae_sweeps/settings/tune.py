@@ -4,18 +4,19 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from typing_extensions import override
 
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.evaluation import COMMON, Metric
 from edlae_sweeps.methods import Method
 from edlae_sweeps.options import Options
 
 # How points are sampled.
 Sampler = Literal["tpe", "random", "grid"]
-# The validation metric to maximise.
-Objective = Literal["ndcg_100", "recall_20", "recall_50"]
+# The name of a validation metric; the command line completes those that are common.
+Objective = Annotated[str, COMMON]
 # Parameter → [low, high] to search between, or None to keep the method's value.
 Ranges = Mapping[str, Sequence[float] | None]
 
@@ -49,7 +50,7 @@ class Optuna(Tune):
     sampler      how points are sampled
     grid_points  values of each parameter on the grid (≥ 1)
     timeout      seconds after which no new point starts (> 0); None: no limit
-    metric       validation metric to maximise
+    metric       validation metric to improve: any that `Evaluation` takes, or one of those that are always measured
     seed         random seed of the sampler (0 to 2**32 - 1)
     start        ID of the MLflow run whose parameters are the first point; None: the parameters of the method
     """
@@ -67,6 +68,7 @@ class Optuna(Tune):
 
     @override
     def check(self) -> None:
+        Metric.parse(self.metric, "tune.metric")
         for key in ("n_trials", "batch", "grid_points"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"tune.{key}={getattr(self, key)}: choose 1 or more")

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edlae_sweeps.evaluation import Metric
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.tracking import StoredRun
 
@@ -29,7 +30,8 @@ class Evaluation:
 def best_for(evaluations: Iterable[Evaluation], rank: Rank, metric: str) -> Evaluation | None:
     """The evaluation with the best value for a rank, the first of equals; None if there is none."""
     candidates = [evaluation for evaluation in evaluations if rank in evaluation.ranks]
-    return max(candidates, key=lambda evaluation: evaluation.ranks[rank][metric], default=None)
+    score = Metric.parse(metric).score
+    return max(candidates, key=lambda evaluation: score(evaluation.ranks[rank][metric]), default=None)
 
 
 def to_tags(evaluation: Evaluation) -> dict[str, str]:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edlae_sweeps.evaluation import Metric
 from edlae_sweeps.methods import Rank
 from edlae_sweeps.settings import Optuna, Range
 from edlae_sweeps.tuning.records import Evaluation, Point
@@ -84,9 +85,11 @@ def _sample(
             params = {name: point[name] for name in space}
             study.add_trial(optuna.trial.create_trial(params=params, distributions=scales, value=value, state=state))
 
+    score = Metric.parse(tune.metric).score
     for evaluation in seen:
         if rank in evaluation.ranks:
-            add(evaluation.point, optuna.trial.TrialState.COMPLETE, evaluation.ranks[rank][tune.metric])
+            value = score(evaluation.ranks[rank][tune.metric])
+            add(evaluation.point, optuna.trial.TrialState.COMPLETE, value)
         else:
             add(evaluation.point, optuna.trial.TrialState.FAIL)
     for point in pending:

@@ -130,7 +130,7 @@ class Search:
 
     def _evaluate(self, pool: Pool, ranks: Sequence[Rank], missing: Sequence[Asked], job: Run, stage: Stage) -> None:
         """Evaluate `ranks` at the missing points of a round and record each."""
-        tasks = [PointTask(self.key, self.method_at(asked.point), tuple(ranks), self.ranks) for asked in missing]
+        tasks = [self._task(asked, ranks) for asked in missing]
         for index, outcome in pool.run(evaluate_point, tasks, self.tune.batch):
             asked = missing[index]
             if isinstance(outcome, Died):
@@ -140,6 +140,9 @@ class Search:
             )
             self._record(evaluation, outcome.tags, job)
             stage.tell(self._line(evaluation))
+
+    def _task(self, asked: Asked, ranks: Sequence[Rank]) -> PointTask:
+        return PointTask(self.key, self.method_at(asked.point), tuple(ranks), self.ranks, self.tune.metric)
 
     def _record(self, evaluation: Evaluation, tags: Mapping[str, str], job: Run) -> None:
         method, n_items = self.settings.method, self.data.n_items

@@ -29,6 +29,7 @@ class FitTask:
     beside    other tasks run at the same time, so that the times are not those of a stand-alone fit
     by_epoch  validate each epoch of an iterative method
     keep      return the models
+    metrics   names of further metrics of the held-out users
     """
 
     method: Method[Any]
@@ -37,6 +38,7 @@ class FitTask:
     beside: bool
     by_epoch: bool
     keep: bool
+    metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def fit_ranks(bench: Bench, task: FitTask, show: Show) -> Iterator[Fit]:
         with nullcontext() if task.method.nested else show(f"fit {name}") as advance:
             fitted = _fit(shared, rank, bench, advance, bench.data.validation if task.by_epoch else None)
         with show(f"evaluate {name}") as advance:
-            measured = measure(shared, fitted, accuracy(fitted.model, bench, advance), bench)
+            measured = measure(shared, fitted, accuracy(fitted.model, task.metrics, bench, advance), bench)
         yield _left(task, rank, shared, fitted, measured)
         # Free it before the next one.
         del fitted
@@ -108,7 +110,7 @@ def _fit_nested(shared: Shared, names: dict[int, str], bench: Bench, task: FitTa
     with show(f"evaluate {label}") as advance:
         model = task.method.fit(shared.state, largest)
         bench.follow(shared.state.resources)
-        by_rank = nested_accuracy(model, list(names), bench, advance)
+        by_rank = nested_accuracy(model, list(names), task.metrics, bench, advance)
     shared = shared.with_products(model, bench)
     del model
     for rank, name in names.items():

@@ -82,21 +82,26 @@ class Measured:
     test: PerUser
 
 
-def accuracy(model: Model, bench: Bench, advance: Advance | None) -> Accuracy:
-    """Evaluate a model on validation and test users."""
+def accuracy(model: Model, metrics: Sequence[str], bench: Bench, advance: Advance | None) -> Accuracy:
+    """Evaluate a model on validation and test users, by further `metrics` too."""
     start, data = time.perf_counter(), bench.data
-    validation, test = (evaluate(model, part, advance, bench.resources) for part in (data.validation, data.test))
+    validation, test = (
+        evaluate(model, part, advance, bench.resources, metrics=metrics) for part in (data.validation, data.test)
+    )
     return Accuracy(validation, test, time.perf_counter() - start)
 
 
-def nested_accuracy(model: Model, ranks: Sequence[int], bench: Bench, advance: Advance | None) -> dict[int, Accuracy]:
+def nested_accuracy(
+    model: Model, ranks: Sequence[int], metrics: Sequence[str], bench: Bench, advance: Advance | None
+) -> dict[int, Accuracy]:
     """Evaluate all ranks, ascending to that of `model`, in one pass over validation and test users.
 
     The seconds of each rank are those of the pass, as the seconds of a factorisation are.
     """
     start, data = time.perf_counter(), bench.data
     validation, test = (
-        evaluate_nested(model, ranks, part, advance, bench.resources) for part in (data.validation, data.test)
+        evaluate_nested(model, ranks, part, advance, bench.resources, metrics=metrics)
+        for part in (data.validation, data.test)
     )
     seconds = time.perf_counter() - start
     return {rank: Accuracy(validation[rank], test[rank], seconds) for rank in ranks}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edlae_sweeps.errors import SolverError
+from edlae_sweeps.evaluation import METRICS
 from edlae_sweeps.methods import Method, Rank
 from edlae_sweeps.workers.bench import Bench
 
@@ -16,12 +17,14 @@ class PointTask:
 
     study         key of the search, whose tasks share the states that are kept
     search_ranks  all ranks of the search, for which these states are prepared
+    metric        what the search improves: measured beside the metrics that always are
     """
 
     study: str
     method: Method[Any]
     ranks: tuple[Rank, ...]
     search_ranks: tuple[Rank, ...]
+    metric: str = METRICS[0]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def evaluate_point(bench: Bench, task: PointTask) -> Outcome:
     error = ""
     validator = bench.validator(task.study, task.search_ranks)
     try:
-        metrics = validator.metrics(task.method, task.ranks)
+        metrics = validator.metrics(task.method, task.ranks, task.metric)
     except SolverError as failure:
         error = str(failure)
     bench.follow(validator.resources)

@@ -22,29 +22,29 @@ class Validator:
         self._training, self._held_out, self._ranks, self.resources = training, held_out, ranks, resources
         self._states: dict[tuple[Any, ...], Any] = {}
 
-    def metrics(self, method: Method[Any], ranks: Sequence[Rank]) -> dict[Rank, Mapping[str, float]]:
-        """Mean validation metrics of each rank; SolverError if the method fails."""
+    def metrics(self, method: Method[Any], ranks: Sequence[Rank], metric: str) -> dict[Rank, Mapping[str, float]]:
+        """Mean validation metrics of each rank, `metric` among them; SolverError if the method fails."""
         if method.nested:
-            return self._nested(method, ranks)
+            return self._nested(method, ranks, metric)
         state = self._state(method)
-        return {rank: self._evaluate(method, state, rank) for rank in ranks}
+        return {rank: self._evaluate(method, state, rank, metric) for rank in ranks}
 
-    def _nested(self, method: Method[Any], ranks: Sequence[Rank]) -> dict[Rank, Mapping[str, float]]:
+    def _nested(self, method: Method[Any], ranks: Sequence[Rank], metric: str) -> dict[Rank, Mapping[str, float]]:
         state = self._followed(method.prepare(self._training, largest_rank(ranks), self.resources))
         metrics: dict[Rank, Mapping[str, float]] = {}
         if low := low_ranks(ranks):
             model = method.fit(state, largest_rank(ranks))
             self._followed(state)
-            by_rank = evaluate_nested(model, low, self._held_out, resources=self.resources)
+            by_rank = evaluate_nested(model, low, self._held_out, resources=self.resources, metrics=[metric])
             metrics |= {rank: per_user.summary() for rank, per_user in by_rank.items()}
         if "full" in ranks:
-            metrics["full"] = self._evaluate(method, state, "full")
+            metrics["full"] = self._evaluate(method, state, "full", metric)
         return metrics
 
-    def _evaluate(self, method: Method[Any], state: Any, rank: Rank) -> Mapping[str, float]:
+    def _evaluate(self, method: Method[Any], state: Any, rank: Rank, metric: str) -> Mapping[str, float]:
         model = method.fit(state, rank)
         self._followed(state)
-        return evaluate(model, self._held_out, resources=self.resources).summary()
+        return evaluate(model, self._held_out, resources=self.resources, metrics=[metric]).summary()
 
     def _state(self, method: Method[Any]) -> Any:
         """The state that the ranks of an iterative method share."""
