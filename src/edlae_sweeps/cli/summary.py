@@ -6,15 +6,18 @@ from pathlib import Path
 
 from edlae_sweeps.console import print_line, print_table
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.evaluation import METRICS, is_metric, metric_label
 from edlae_sweeps.jobs import Result
 from edlae_sweeps.settings import Tracking
 from edlae_sweeps.tracking import Store, database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
+# Further metrics of a table: more would not fit into its width.
+_AT_ONCE = 3
 
 
 def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracking) -> None:
-    """Print the test metrics of all results, one table a data set, below its popularity baseline; then how to browse.
+    """Print the test metrics of all results, by data set, below its popularity baseline; then how to browse.
 
     `jobs` holds the label of the data set and the results of each job, at least one result each.
     """
@@ -22,6 +25,9 @@ def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracki
     for label in labels:
         results = [result for of, results in jobs if of == label for result in results]
         print_table(f"{label}, test users", _HEADER, [*_baseline(results), *map(_row, results)])
+        further = _further(results)
+        for start in range(0, len(further), _AT_ONCE):
+            _print_further(label, results, further[start : start + _AT_ONCE])
         if any(result.shared for result in results):
             print_line("* not a stand-alone fit: it shared a factorisation, or ran beside others")
     for line in _browse(list(labels), tracking):
@@ -45,11 +51,37 @@ def _browse(labels: Sequence[str], tracking: Tracking) -> list[str]:
 
 def _baseline(results: Sequence[Result]) -> list[list[str]]:
     """The row of the popularity baseline, if any of the jobs has it."""
-    metrics = next((result.baseline for result in results if result.baseline), None)
-    if metrics is None:
+    metrics = _popularity(results)
+    if not metrics:
         return []
     recalls = [f"{metrics[f'baseline/recall_{k}']:.4f}" for k in (20, 50)]
     return [["popularity", "", "", "", _with_error(metrics, "baseline/ndcg_100"), *recalls, "", ""]]
+
+
+def _popularity(results: Sequence[Result]) -> Mapping[str, float]:
+    """The metrics of the popularity baseline that the most of these jobs know; empty if none does."""
+    return max((result.baseline for result in results), key=len)
+
+
+def _further(results: Sequence[Result]) -> list[str]:
+    """The names of the metrics that some of the results have beside those that all have."""
+    names = dict.fromkeys(name.removeprefix("test/") for result in results for name in result.metrics)
+    return [name for name in names if is_metric(name) and name not in METRICS]
+
+
+def _print_further(label: str, results: Sequence[Result], names: Sequence[str]) -> None:
+    rows = [["popularity", "", *_values(_popularity(results), "baseline", names)]]
+    rows += [[result.method, str(result.params["rank"]), *_values(result.metrics, "test", names)] for result in results]
+    print_table(f"{label}, test users, further metrics", ("method", "rank", *map(metric_label, names)), rows)
+
+
+def _values(metrics: Mapping[str, float], part: str, names: Sequence[str]) -> list[str]:
+    """The metrics of these names, with their standard errors if they have some."""
+    texts = []
+    for name in (f"{part}/{name}" for name in names):
+        error = f" ± {metrics[f'{name}_se']:.4f}" if f"{name}_se" in metrics else ""
+        texts.append(f"{metrics[name]:.4f}{error}" if name in metrics else "")
+    return texts
 
 
 def _row(result: Result) -> list[str]:
