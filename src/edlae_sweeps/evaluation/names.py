@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from edlae_sweeps.errors import ConfigError
 
@@ -32,6 +32,7 @@ _FORMS = (
     "or gini_R"
 )
 _KINDS: dict[Kind, str] = {"ndcg": "nDCG", "recall": "Recall", "coverage": "coverage", "gini": "Gini"}
+_VIEWS = get_args(View)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Metric:
     def by_user(self) -> bool:
         """Whether each user has a value of its own, and so the mean a standard error."""
         return self.kind in ("ndcg", "recall")
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Sort key for tables: nDCG first, all items before groups of them, small depths before large ones."""
+        return list(_KINDS).index(self.kind), _VIEWS.index(self.view), self.depth
 
     def score(self, value: float) -> float:
         """`value` on a scale where more is better: itself, but for Gini its negative."""

@@ -5,6 +5,7 @@ from edlae_sweeps.plots.diagonal import DiagonalPair, Residuals, plot_diagonal
 from edlae_sweeps.plots.epochs import Epochs, plot_epochs
 from edlae_sweeps.plots.proposition import Trial, plot_proposition
 from edlae_sweeps.plots.splits import SplitPanel, plot_splits
+from edlae_sweeps.plots.tail import plot_tail
 from edlae_sweeps.plots.tuning import plot_history, plot_landscape
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "plot_landscape",
     "plot_proposition",
     "plot_splits",
+    "plot_tail",
     "plot_training",
 ]

@@ -43,14 +43,14 @@ def plot_curves(
     axes = figure.subplots(2, 2)
     figure.suptitle(title)
     for ax, (metric, lines) in zip((axes[0, 0], axes[0, 1], axes[1, 1]), metrics.items(), strict=False):
-        _draw(ax, lines)
+        draw(ax, lines)
         ax.set_ylabel(f"test {_METRICS[metric]}, ± 1 SE")
-    _draw(axes[1, 0], differences.lines)
+    draw(axes[1, 0], differences.lines)
     line = {key: differences.style[key] for key in ("color", "linestyle", "linewidth") if key in differences.style}
     axes[1, 0].axhline(0, **line)
     reference = differences.reference
     axes[1, 0].set_ylabel(f"nDCG@100: {reference} − other, ± 1 SE\n(paired; above 0 the {reference} is better)")
-    _add_legend(axes[0, 0])
+    add_legend(axes[0, 0])
     return save(figure, path)
 
 
@@ -61,13 +61,13 @@ def plot_training(title: str, squared_error: Sequence[Series], objective: Sequen
     figure.suptitle(title)
     panels = ((left, squared_error, "squared error"), (right, objective, "objective (Eq. 7), own λ and p"))
     for ax, lines, label in panels:
-        _draw(ax, lines)
+        draw(ax, lines)
         ax.set_ylabel(label)
-    _add_legend(left)
+    add_legend(left)
     return save(figure, path)
 
 
-def _draw(ax: Axes, lines: Sequence[Series]) -> None:
+def draw(ax: Axes, lines: Sequence[Series]) -> None:
     """Draw each series with its band over the ranks of all series."""
     axis = sorted_ranks(rank for line in lines for rank in line.ranks)
     for line in lines:
@@ -80,7 +80,7 @@ def _draw(ax: Axes, lines: Sequence[Series]) -> None:
     ax.grid(alpha=0.25)
 
 
-def _add_legend(ax: Axes) -> None:
+def add_legend(ax: Axes) -> None:
     """Add a legend in the order of the lines' right ends, top first."""
     handles, labels = ax.get_legend_handles_labels()
     ends = [float(np.asarray(line.get_ydata())[-1]) for line in ax.get_lines() if line.get_label() in labels]

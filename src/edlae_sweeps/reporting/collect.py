@@ -8,6 +8,8 @@ from edlae_sweeps.methods import REFERENCE, Look
 from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place
 from edlae_sweeps.tracking import Experiment, StoredRun
 
+# The metrics that every cell has.
+METRICS = ("ndcg_100", "recall_20", "recall_50")
 # Tags or parameters that must agree for cells to be comparable. Cells that agree in all but the first may be repeats on
 # other splits (see `splits`).
 PROTOCOL = ("data_digest", "results_version", "dtype")
@@ -50,6 +52,11 @@ class StoredCell:
         if self.run.params.get("tune", "off") == "off":
             return None
         return int(self.run.metrics.get("tune/evaluations", 0))
+
+    @property
+    def tuned_by(self) -> str:
+        """The validation metric that a search improves, if there was one; older cells say nothing of it."""
+        return self.run.tags.get("tuned_by", METRICS[0])
 
     @property
     def order(self) -> tuple[int, str, float]:
@@ -116,13 +123,25 @@ def collect(experiment: Experiment) -> Collected:
 
 
 def best_cells(cells: Sequence[StoredCell]) -> list[StoredCell]:
-    """Of each (method, rank) the cell with the best validation nDCG@100, the newest of equals, in order."""
-    ordered = sorted(cells, key=lambda cell: cell.order)
+    """Of each (method, rank) the cell with the best validation nDCG@100, the newest of equals, in order.
+
+    Of cells with the same run key, whose results are the same, the newest of those with the most test metrics counts.
+    """
+    by_key: dict[str, StoredCell] = {}
+    for cell in cells:
+        before = by_key.get(cell.run.tags["run_key"])
+        if before is None or _test_metrics(cell) >= _test_metrics(before):
+            by_key[cell.run.tags["run_key"]] = cell
+    ordered = sorted(by_key.values(), key=lambda cell: cell.order)
     # max takes the first of equals: reversed, that is the newest.
     return [
         max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"])
         for _, group in itertools.groupby(ordered, key=lambda cell: cell.order)
     ]
+
+
+def _test_metrics(cell: StoredCell) -> int:
+    return sum(name.startswith("test/") for name in cell.run.metrics)
 
 
 def missing_ranks(best: Sequence[StoredCell], split_seed: int | None) -> list[str]:

@@ -6,12 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from edlae_sweeps.plots import Series
-from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.collect import METRICS, Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.reporting.tuned import marked, tuning
-
-METRICS = ("ndcg_100", "recall_20", "recall_50")
+from edlae_sweeps.settings import Metric, is_metric
 
 
 def accuracy_table(collected: Collected) -> Table:
@@ -28,11 +27,20 @@ def accuracy_table(collected: Collected) -> Table:
     return Table("Accuracy by rank", header, tuple(rows))
 
 
+def further_metrics(collected: Collected) -> list[str]:
+    """The names of the test metrics that some of the cells have beside `METRICS`, in the order of tables."""
+    logged = {name.removeprefix("test/") for cell in collected.best for name in cell.run.metrics if name[:5] == "test/"}
+    names = [name for name in logged if is_metric(name) and name not in METRICS]
+    return sorted(names, key=lambda name: Metric.parse(name).order)
+
+
 def numbers_table(collected: Collected) -> Table:
     """The numbers behind the figures in full precision, with the run key and run id of each cell."""
     names = [f"test/{name}{suffix}" for name in METRICS for suffix in ("", "_se")]
     names += ["validation/ndcg_100", "train/squared_error", "train/objective", "time/fit_seconds"]
     names += ["residual/diagonal", "residual/off_diagonal", "diagonal/median", "diagonal/q95"]
+    for name in further_metrics(collected):
+        names += [f"test/{name}", *([f"test/{name}_se"] if Metric.parse(name).by_user else [])]
     rows = []
     for cell in collected.best:
         values = [repr(cell.metrics[name]) if name in cell.metrics else "" for name in names]

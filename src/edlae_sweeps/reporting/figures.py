@@ -18,8 +18,8 @@ from edlae_sweeps.plots import (
     plot_splits,
     plot_training,
 )
-from edlae_sweeps.reporting.collect import Collected
-from edlae_sweeps.reporting.curves import METRICS, series
+from edlae_sweeps.reporting.collect import METRICS, Collected
+from edlae_sweeps.reporting.curves import series
 from edlae_sweeps.reporting.epochs import epochs_by_rank
 from edlae_sweeps.reporting.looks import label, look
 from edlae_sweeps.reporting.pairs import Pair

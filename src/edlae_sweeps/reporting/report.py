@@ -19,6 +19,7 @@ from edlae_sweeps.reporting.figures import (
     split_figures,
     training_figure,
 )
+from edlae_sweeps.reporting.further import further_table, tail_figures
 from edlae_sweeps.reporting.page import Contents, page
 from edlae_sweeps.reporting.pairs import compare, pairs_table, statistics_table
 from edlae_sweeps.reporting.proposition import proposition_table, read_trials
@@ -97,6 +98,8 @@ def _write(
         }
         if rows:
             tables["splits"] = splits_table(collected, splits, rows)
+        if further := further_table(collected):
+            tables["further"] = further
         if speed.timings:
             tables["speedup"] = speedup_table(speed.timings)
         if trials:
@@ -104,6 +107,7 @@ def _write(
         figures = [
             *accuracy_figures(name, collected, pairs, target),
             *split_figures(name, collected, rows, target),
+            *tail_figures(name, collected, target),
             training_figure(name, collected, target),
             *epoch_figures(name, collected, reader, target),
             *diagonal_figures(name, collected, diagonals, target),

@@ -2,28 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 
-from edlae_sweeps.reporting.collect import StoredCell
+from edlae_sweeps.reporting.collect import METRICS, StoredCell
+from edlae_sweeps.settings import Metric
 
 _AS_GIVEN = "as given"
 
 
 def tuning(cell: StoredCell) -> str:
-    """`tuned, 20 evaluations`, or `as given`."""
-    return _AS_GIVEN if cell.evaluations is None else _tuned([cell.evaluations])
+    """`tuned, 20 evaluations`, `tuned by tail nDCG@100, 20 evaluations`, or `as given`."""
+    return _AS_GIVEN if cell.evaluations is None else _tuned([cell.evaluations], cell.tuned_by)
 
 
 def alike(one: StoredCell, other: StoredCell) -> bool:
-    """Whether both cells were tuned, or neither."""
-    return (one.evaluations is None) == (other.evaluations is None)
+    """Whether both cells were tuned by the same metric, or neither."""
+    return (one.evaluations is None, one.tuned_by) == (other.evaluations is None, other.tuned_by)
 
 
 def tuning_of_pair(reference: StoredCell, competitor: StoredCell) -> str:
     """The same for a pair, with both numbers of evaluations where they differ."""
-    if reference.evaluations is not None and competitor.evaluations is not None:
-        return _tuned([reference.evaluations, competitor.evaluations])
-    if alike(reference, competitor):
-        return _AS_GIVEN
-    return f"tuned against untuned ({'; '.join(f'{cell.method}: {tuning(cell)}' for cell in (reference, competitor))})"
+    both = f"{reference.method}: {tuning(reference)}; {competitor.method}: {tuning(competitor)}"
+    if reference.evaluations is None or competitor.evaluations is None:
+        return _AS_GIVEN if alike(reference, competitor) else f"tuned against untuned ({both})"
+    if not alike(reference, competitor):
+        return f"tuned by different metrics ({both})"
+    return _tuned([reference.evaluations, competitor.evaluations], reference.tuned_by)
 
 
 def tuning_of_all(cells: Iterable[StoredCell]) -> str:
@@ -40,6 +42,7 @@ def marked(label: str, cells: Sequence[StoredCell], mixed: bool) -> str:
     return f"{label} ({words})"
 
 
-def _tuned(evaluations: Sequence[int]) -> str:
+def _tuned(evaluations: Sequence[int], metric: str) -> str:
+    by = "" if metric == METRICS[0] else f" by {Metric.parse(metric).label}"
     numbers = " and ".join(str(number) for number in dict.fromkeys(evaluations))
-    return f"tuned, {numbers} evaluation{'' if numbers == '1' else 's'}"
+    return f"tuned{by}, {numbers} evaluation{'' if numbers == '1' else 's'}"

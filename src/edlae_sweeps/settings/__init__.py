@@ -1,5 +1,6 @@
 """The settings of a run as dataclasses with defaults, their checks, and the keys that identify results."""
 
+from edlae_sweeps.evaluation import Metric, is_metric
 from edlae_sweeps.settings.job import DType, GramKind, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
 from edlae_sweeps.settings.metrics import Evaluation, check_metrics
@@ -20,6 +21,7 @@ __all__ = [
     "Evaluation",
     "GramKind",
     "MergeSettings",
+    "Metric",
     "Objective",
     "Off",
     "OnError",
@@ -39,6 +41,7 @@ __all__ = [
     "cache_dir",
     "check_against_data",
     "check_metrics",
+    "is_metric",
     "recorded_settings",
     "redacted",
     "run_key",
