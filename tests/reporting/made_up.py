@@ -24,9 +24,9 @@ CONFIG = {
 _METRICS = ("ndcg_100", "recall_20", "recall_50")
 
 
-def experiment(folder: Path) -> Experiment:
-    """The experiment of made-up cells in the store at `folder`."""
-    return Store(None, folder).experiment(DATASET, DatasetRecord(DATASET, ""), [])
+def experiment(folder: Path, name: str = DATASET) -> Experiment:
+    """The experiment `name` of made-up cells in the store at `folder`."""
+    return Store(None, folder).experiment(name, DatasetRecord(name, ""), [])
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class Cell:
 
     def tags(self) -> dict[str, str]:
         """The tags of its run."""
-        return {"kind": "cell", "data_digest": self.digest, "results_version": "2", "run_key": self.digest[:32],
+        # Equal keys, equal results.
+        key = hashlib.sha256(f"{self.digest} {self.params()} {self.values()}".encode()).hexdigest()[:32]
+        return {"kind": "cell", "data_digest": self.digest, "results_version": "2", "run_key": key,
                 "shared": "true", "cpu": "none", "blas": "none", "blas_threads": "1"}  # fmt: skip
 
     def values(self) -> dict[str, float]:

@@ -46,7 +46,7 @@ def plot_splits(title: str, panels: Sequence[SplitPanel], reference: str, path: 
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     figure.supylabel(f"nDCG@100: {reference} − other", fontsize="medium")
-    figure.supxlabel("rank", fontsize="medium")
+    figure.supxlabel("rank (small points: one split each; large ones: mean with its 95 % interval)", fontsize="medium")
     return save(figure, path)
 
 

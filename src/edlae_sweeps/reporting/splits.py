@@ -24,7 +24,8 @@ _NOTE = (
     "For each method and rank the cell that validated best on each split. Difference: {reference} − method within each "
     "split, then mean, SD and 95 % interval over splits: the corrected resampled t (Nadeau & Bengio 2003), which "
     "allows for the users that splits share (test / training users: {overlap:.3f}), but not for the number of "
-    "comparisons. Same sign: the number of splits whose difference has the sign of the mean."
+    "comparisons. Same sign: the number of splits whose difference has the sign of the mean. The rest of this report is "
+    "about the split of seed {reported}."
 )
 
 
@@ -125,7 +126,7 @@ def split_rows(collected: Collected, splits: Splits) -> list[Row]:
 
 def splits_table(collected: Collected, splits: Splits, rows: Sequence[Row]) -> Table:
     """One row per method and rank: its test nDCG@100 over splits, and its paired differences to the reference."""
-    header = ("method", "rank", "splits", "mean", "SD", "range", f"{collected.reference} − method", "SD",
+    header = ("method", "rank", "splits", "mean", "SD", "range", f"{collected.reference} − method", "SD of differences",
               "95 % interval", "same sign", "parameters")  # fmt: skip
     lines = []
     for row in rows:
@@ -133,7 +134,7 @@ def splits_table(collected: Collected, splits: Splits, rows: Sequence[Row]) -> T
         spread = f"{min(values):.4f} to {max(values):.4f}"
         accuracy = (str(len(values)), f"{fmean(values):.4f}", _deviation(values), spread)
         lines.append((cell.method, cell.rank_text, *accuracy, *_differences(row), tuning_of_all(row.cells)))
-    note = _NOTE.format(reference=collected.reference, overlap=splits.overlap)
+    note = _NOTE.format(reference=collected.reference, overlap=splits.overlap, reported=splits.reported)
     if unlike := sum(row.unlike for row in rows):
         note += f" {counted(unlike, 'difference')} of a tuned and an untuned cell on the same split: not shown."
     title = f"Over splits: test nDCG@100 on {len(splits.cells)} splits, seeds {', '.join(map(str, splits.cells))}"
