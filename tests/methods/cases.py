@@ -13,6 +13,8 @@ from edlae_sweeps.methods import (
     Deep,
     Denoising,
     Deql,
+    Elsa,
+    Ials,
     Relaxed,
     Svd,
     Unconstrained,
@@ -24,7 +26,7 @@ from edlae_sweeps.resources import GIB, Resources, cores
 PLENTY = Resources(threads=1, memory=64 * GIB)
 ALL_CORES = Resources(threads=cores(), memory=64 * GIB)
 
-# A new method adds a row. Methods that need PyTorch have theirs in TRAINED.
+# A new method adds a row. Methods that need an extra have theirs in TRAINED.
 LINEAR = {
     "closed": [
         Closed(l2=5, dropout=0.2),
@@ -58,7 +60,19 @@ def denoising(**changes: object) -> Denoising:
     return Denoising(**{"dropout": 0.3, "epochs": 5, "batch": 50, **changes})
 
 
-TRAINED = {"deep": [deep(epochs=2)], "denoising": [denoising(epochs=2)]}
+def elsa(**changes: object) -> Elsa:
+    """A short training."""
+    return Elsa(**{"epochs": 5, "batch": 50, **changes})
+
+
+TRAINED = {
+    "ials": [Ials(l2=5, alpha=10, epochs=2)],
+    "elsa": [elsa(epochs=2)],
+    "deep": [deep(epochs=2)],
+    "denoising": [denoising(epochs=2)],
+}
+# The extra that each of these needs.
+EXTRAS = {"ials": "implicit", "elsa": "torch", "deep": "torch", "denoising": "torch"}
 
 # d of three members, from diag C and diag Λ.
 CHOOSE = {

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from cases import LINEAR_CASES, PLENTY, TRAINED, deep, topics, training
+from cases import EXTRAS, LINEAR_CASES, PLENTY, TRAINED, deep, topics, training
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix
 
 from edlae_sweeps.datasets import TrainingData
@@ -30,10 +30,13 @@ TRAINED_CASES = [
     pytest.param(
         method,
         id=repr(method),
-        marks=[pytest.mark.torch, pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra torch")],
+        marks=[
+            *([pytest.mark.torch] if extra == "torch" else []),
+            pytest.mark.skipif(find_spec(extra) is None, reason=f"needs the extra {extra}"),
+        ],
     )
-    for methods in TRAINED.values()
-    for method in methods
+    for name, extra in EXTRAS.items()
+    for method in TRAINED[name]
 ]
 CASES = [*(pytest.param(method, id=repr(method)) for method in LINEAR_CASES), *TRAINED_CASES]
 FAMILY = [Closed(), Closed(beta="column_max"), Unconstrained(), Relaxed(), Deql(), Dan(), Dan(cut="W", beta=0)]

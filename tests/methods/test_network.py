@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from cases import PLENTY, deep, denoising, training
+from cases import PLENTY, deep, denoising, elsa, training
 from scipy.sparse import csr_array
 
 from edlae_sweeps.errors import ConfigError, MissingExtra
@@ -144,7 +144,7 @@ def test_options_of_denoising_outside_their_range_are_refused(changes, message):
         denoising(**changes)
 
 
-@pytest.mark.parametrize("method", [deep(), denoising()], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [deep(), denoising(), elsa()], ids=lambda method: method.name)
 def test_methods_that_need_pytorch(method, monkeypatch):
     with pytest.raises(ConfigError, match=f"rank=full: {method.name} has low ranks only"):
         method.check_rank("full")

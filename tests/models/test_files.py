@@ -121,6 +121,9 @@ def test_a_damaged_file_is_refused(kind, damage, tmp_path):
         ({"kind": "full rank", "B": None}, "it has no array"),
         ({"kind": "network", "W2": np.ones((4, 3))}, "its arrays don't match"),
         ({"kind": "network", "V": np.ones((N, 9))}, "its arrays don't match"),
+        ({"kind": "factorisation", "V": np.ones(N)}, "its arrays don't match"),
+        ({"kind": "factorisation", "alpha": np.ones(2)}, "its arrays don't match"),
+        ({"kind": "cosine", "A": np.ones(N)}, "its arrays don't match"),
         ({"kind": "network", "items": np.array([["a"]])}, "its arrays don't match"),
     ],
 )

@@ -20,9 +20,10 @@ FOLD_IN = csr_array((np.random.default_rng(1).random((6, N)) < 0.4).astype(np.fl
 
 def test_scores_are_products_with_the_weights():
     models, X = examples(), FOLD_IN.toarray()
-    low, full, network = (models[kind] for kind in KINDS)
+    low, full, network, _, cosine = (models[kind] for kind in KINDS)
     np.testing.assert_allclose(low.scores(FOLD_IN), X @ low.U @ low.V.T, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(full.scores(FOLD_IN), X @ full.B, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cosine.scores(FOLD_IN), X @ (cosine.A @ cosine.A.T - np.eye(N)), rtol=1e-5, atol=1e-6)
     Z = X
     for layer in network.encoder.layers:
         a = Z @ layer.W + layer.b
@@ -49,11 +50,15 @@ def test_arrays_and_sizes():
         "low rank": ["U", "V"],
         "full rank": ["B", "d"],
         "network": ["W1", "b1", "W2", "b2", "V", "activation", "last_linear"],
+        "factorisation": ["V", "alpha"],
+        "cosine": ["A"],
     }
     assert {kind: model.size for kind, model in models.items()} == {
         "low rank": 2 * N * K,
         "full rank": N * N + N,
         "network": (N + 1) * 5 + (5 + 1) * K + N * K,
+        "factorisation": N * K,
+        "cosine": N * K,
     }
 
 
@@ -62,7 +67,8 @@ def test_factors_are_those_of_the_low_rank_model_alone():
     U, V = models["low rank"].factors()
     assert U is models["low rank"].U
     assert V is models["low rank"].V
-    assert models["full rank"].factors() is models["network"].factors() is None
+    # The diagonal of a cosine model is no product of factors.
+    assert all(model.factors() is None for kind, model in models.items() if kind != "low rank")
 
 
 def test_cut_takes_the_first_columns_and_keeps_names_and_record():
@@ -101,6 +107,8 @@ def test_reprs_are_one_short_line():
         "low rank": "LowRank(7 items, rank 3, float32)",
         "full rank": "FullRank(7 items, full rank, float32)",
         "network": "Network(7 items, layers 5–3, gelu, float32)",
+        "factorisation": "Factorisation(7 items, rank 3, alpha 5, float32)",
+        "cosine": "Cosine(7 items, rank 3, float32)",
     }
 
 
@@ -108,7 +116,8 @@ def test_reprs_are_one_short_line():
 def test_training_metrics_agree_with_the_scores(seed):
     X = (np.random.default_rng(seed).random((12, N)) < 0.5).astype(float)
     data, penalty = TrainingData(X, "float64"), np.full(N, 2.0)
-    for model in (examples("float64")["low rank"], solve_full_rank(data.gram, penalty)):
+    models = examples("float64")
+    for model in (models["low rank"], models["cosine"], solve_full_rank(data.gram, penalty)):
         metrics = model.training_metrics(data.gram, penalty)
         assert list(metrics) == ["squared_error", "objective"]
         expected = np.sum((X - model.scores(data.X)) ** 2)
@@ -118,6 +127,7 @@ def test_training_metrics_agree_with_the_scores(seed):
 def test_training_metrics_need_a_linear_model_with_d():
     G, penalty = np.eye(N), np.ones(N)
     assert examples()["network"].training_metrics(G, penalty) == {}
+    assert examples()["factorisation"].training_metrics(G, penalty) == {}
     with pytest.raises(DataError, match=r"has no d, .*fit it again"):
         FullRank(np.eye(N), np.full(N, np.nan)).training_metrics(G, penalty)
 

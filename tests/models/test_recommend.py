@@ -132,6 +132,9 @@ def test_similar_items_have_the_largest_cosine_of_scores(kind, dtype):
         "low rank": lambda: model.U @ model.V.T,
         "full rank": lambda: model.B,
         "network": lambda: model.V.T,
+        # The scores of each basket of one item.
+        "factorisation": lambda: model.scores(csr_array(np.eye(N, dtype=dtype))),
+        "cosine": lambda: model.A @ model.A.T - np.eye(N),
     }
     expected = cosines(weights[kind]().astype(np.float64), 2)
     order = [item for item in np.argsort(-expected) if item != 2]
@@ -154,3 +157,12 @@ def test_an_item_that_is_never_recommended_is_similar_to_none():
     model = LowRank(np.ones((3, 1)), np.array([[1.0], [0], [2]]))
     assert model.similar(1) == [(0, 0.0), (2, 0.0)]
     assert model.similar(0) == [(2, pytest.approx(1)), (1, 0.0)]
+
+
+def test_an_item_of_a_cosine_model_adds_nothing_to_its_own_score():
+    model = examples("float64")["cosine"]
+    (own,) = [score for item, score in model.recommend([2], k=N, exclude_known=False) if item == 2]
+    assert own == pytest.approx(0, abs=1e-12)
+    # All other scores are those without the items of the basket.
+    scores = dict(model.recommend([2, 4], k=N, exclude_known=False))
+    assert dict(model.recommend([2, 4], k=N)) == pytest.approx({item: scores[item] for item in (0, 1, 3, 5, 6)})

@@ -26,7 +26,7 @@ JOBS = [
 ]
 
 
-@pytest.mark.parametrize("method", ["deep", "denoising"])
+@pytest.mark.parametrize("method", ["deep", "denoising", "elsa"])
 def test_without_torch_a_job_stops_before_it_starts(tmp_path, monkeypatch, method):
     monkeypatch.setattr("edlae_sweeps.methods.neural.torch_extra.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=f"method={method} needs PyTorch"):

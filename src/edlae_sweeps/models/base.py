@@ -85,7 +85,7 @@ class Model(ABC):
     def contributions(self, basket: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[Any]:
         """What each column of a basket adds to the score of each column of `items`: (basket, items), entries of W.
 
-        Raises ConfigError for a model whose scores are not linear in the basket.
+        Raises ConfigError for a model whose scores are no sum over the basket.
         """
 
     def described(self, item_names: NDArray[Any] | None, item_counts: NDArray[np.float64] | None) -> Self:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edlae_sweeps.datasets import read_arrays
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.models.base import Model
+from edlae_sweeps.models.cosine import Cosine
+from edlae_sweeps.models.factorisation import Factorisation
 from edlae_sweeps.models.folder import HEADER, read_folder
 from edlae_sweeps.models.full_rank import FullRank
 from edlae_sweeps.models.low_rank import LowRank
@@ -73,6 +75,13 @@ def _weights(arrays: Mapping[str, NDArray[Any]]) -> Model:
         d = arrays["d"] if "d" in arrays else np.full(len(B), np.nan)
         _check(B.shape == (len(B), len(B)) and d.shape == (len(B),), arrays)
         return FullRank(B, d)
+    if "A" in arrays:
+        _check(arrays["A"].ndim == 2, arrays)
+        return Cosine(arrays["A"])
+    if "alpha" in arrays:
+        V, alpha = arrays["V"], arrays["alpha"]
+        _check(V.ndim == 2 and alpha.ndim == 0, arrays)
+        return Factorisation(V, float(alpha))
     return _network(arrays)
 
 

@@ -193,6 +193,28 @@ class Trials:
         return series | ({"train/ratio": [loss / self.bound for loss in losses]} if self.bound > 0 else {})
 
 
+@dataclass(frozen=True)
+class Passes:
+    """Passes over the data, all of which were run; the last one is the model.
+
+    seconds  of each pass, since the start
+    losses   of each pass, the mean over its batches as they were met; empty if the method does not know them
+    """
+
+    seconds: tuple[float, ...]
+    losses: tuple[float, ...] = ()
+
+    def tags(self) -> dict[str, str]:
+        return {}
+
+    def metrics(self) -> dict[str, float]:
+        return {"train/epochs": float(len(self.seconds)), **({"train/loss": self.losses[-1]} if self.losses else {})}
+
+    def series(self) -> dict[str, list[float]]:
+        losses = {"train/loss": list(self.losses)} if self.losses else {}
+        return {**losses, "time/elapsed_seconds": list(self.seconds)}
+
+
 def epoch_metrics(epochs: int, kept: int, ended: Ended) -> dict[str, float]:
     """What every method that trains by epochs logs."""
     return {

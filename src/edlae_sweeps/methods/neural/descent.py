@@ -2,9 +2,6 @@
 
 import logging
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,6 +13,7 @@ from edlae_sweeps.datasets import Advance
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.methods.base import Observe, Vector
 from edlae_sweeps.methods.bound import energy, output_layer, squared_error
+from edlae_sweeps.methods.clock import Clock
 from edlae_sweeps.models import Encoder, Ended, Network, Trials
 
 _log = logging.getLogger(__name__)
@@ -88,7 +86,7 @@ def descend(
     fit = fit_output(encoder, X, w)
     if fit is None:
         raise SolverError("the hidden units of the network are not finite at its start; choose fewer layers")
-    clock = _Clock()
+    clock = Clock()
     fits, seconds, best, kept = [fit], [], Network(encoder, fit.V), 0
     ended: Ended = "epochs"
     for epoch in range(1, epochs + 1):
@@ -115,22 +113,6 @@ def descend(
             break
     losses, squared_errors = tuple(fit.loss for fit in fits), tuple(fit.squared_error for fit in fits)
     return replace(best, record=Trials(losses, squared_errors, bound, tuple(seconds), kept, ended))
-
-
-class _Clock:
-    """Seconds since it was made, without its pauses."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-
-    def elapsed(self) -> float:
-        return time.perf_counter() - self._start
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        pause = time.perf_counter()
-        yield
-        self._start += time.perf_counter() - pause
 
 
 def fit_output(encoder: Encoder, X: csr_array, w: Vector) -> Fit | None:
