@@ -65,8 +65,9 @@ def head(item_counts: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 def inverse_propensity(item_counts: NDArray[np.floating]) -> NDArray[np.float64]:
     """1/p (n,) with the propensity p = max(√(g/max g), .01) of items with g training events; .01 if no item has any."""
-    most = item_counts.max(initial=0)
-    share = item_counts / most if most > 0 else np.zeros(len(item_counts))
+    counts = item_counts.astype(np.float64)
+    most = counts.max(initial=0)
+    share = counts / most if most > 0 else counts
     inverse: NDArray[np.float64] = 1 / np.maximum(np.sqrt(share), _LEAST_PROPENSITY)
     return inverse
 
