@@ -89,21 +89,18 @@ def _write(
         speed = speed_up(collected)
         diagonals = diagonal_pairs(collected, reader)
         trials = read_trials(collected, reader)
-        tables = {
+        made = {
             "accuracy": accuracy_table(collected),
             "pairs": pairs_table(collected, pairs),
             "statistics": statistics_table(collected, pairs),
             "diagonal": diagonal_table(collected, diagonals),
             "dataset": dataset_table(collected.best[-1], reader),
+            "splits": splits_table(collected, splits, rows) if rows else None,
+            "further": further_table(collected),
+            "speedup": speedup_table(speed.timings) if speed.timings else None,
+            "proposition": proposition_table(trials) if trials else None,
         }
-        if rows:
-            tables["splits"] = splits_table(collected, splits, rows)
-        if further := further_table(collected):
-            tables["further"] = further
-        if speed.timings:
-            tables["speedup"] = speedup_table(speed.timings)
-        if trials:
-            tables["proposition"] = proposition_table(trials)
+        tables = {title: table for title, table in made.items() if table is not None}
         figures = [
             *accuracy_figures(name, collected, pairs, target),
             *split_figures(name, collected, rows, target),
