@@ -15,7 +15,7 @@ import numpy as np
 from edlae_sweeps.reporting.looks import look
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "reporting"))
-from made_up import DATASET, Cell, experiment, log
+from made_up import Cell, experiment, log
 
 METHODS = ("closed", "admm", "zero_diag", "unconstrained", "relaxed", "deql", "dan", "denoising")
 RANKS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, "full")
@@ -23,17 +23,16 @@ SEEDS = (98765, 1, 2, 3, 4)
 # A job logs about as many metrics as this, most of which the report does not read.
 OTHER_METRICS = {f"other/{number}": float(number) for number in range(30)}
 USERS = 2_000
-# The report alone, as a command of its own: its seconds, its peak memory, and that after its imports.
+# What `python -m edlae_sweeps.report` does after its settings: seconds with imports, and peak memory.
 _COMMAND = """
 import sys, time
 from pathlib import Path
-from edlae_sweeps.reporting import report
-from edlae_sweeps.tracking import Store
-peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
-before, start = peak(), time.perf_counter()
-folder = Path(sys.argv[1])
-report(Store(None, folder), sys.argv[2], folder / "reports", lambda *_: None)
-print(f"{time.perf_counter() - start:.1f} s, peak {peak():.0f} MiB, of which {before:.0f} MiB are imports")
+start = time.perf_counter()
+from edlae_sweeps.cli.report import write_reports
+from edlae_sweeps.settings import ReportSettings, Tracking
+write_reports(ReportSettings(tracking=Tracking(dir=sys.argv[1])))
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+print(f"{time.perf_counter() - start:.1f} s ({time.process_time():.1f} s of a processor), peak {peak:.0f} MiB")
 """
 
 
@@ -68,7 +67,7 @@ def main() -> None:
         start = time.perf_counter()
         cells = fill(folder, given.repeats)
         print(f"{cells} cells, ready in {time.perf_counter() - start:.0f} s", flush=True)
-        subprocess.run([sys.executable, "-c", _COMMAND, str(folder), DATASET], check=True)
+        subprocess.run([sys.executable, "-c", _COMMAND, str(folder)], check=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_pairs_of_the_tuned_and_the_untuned_have_daggers_and_no_stars(made: Repo
     assert "tuned against untuned (closed: tuned, 3 evaluations; admm: as given)" in statistics
     assert "tuned, 3 and 1 evaluations" in statistics
     page = made.page.read_text(encoding="utf-8")
-    assert page.count("7 pairs of 10 compare a tuned cell with one whose parameters are as given") == 2
+    assert page.count("no part of the correction, 7 of 10 pairs: 7 tuned against untuned.") == 2
 
 
 def test_no_table_is_missing_and_one_is_new(made: Report):

@@ -100,7 +100,7 @@ def test_the_other_tables_are_about_one_split(made):
     table = rows(made, "accuracy")
     expected = {(method, str(rank)): means[7] for (method, rank), means in MEANS.items()}
     assert {(row["method"], row["rank"]): float(row["nDCG@100 ± SE"].split()[0]) for row in table} == expected
-    assert "about the split of seed 7" in made.page.read_text(encoding="utf-8")
+    assert "is about the split of seed 7" in made.page.read_text(encoding="utf-8")
 
 
 def test_spread_over_splits_and_differences_within_each(made):
@@ -133,7 +133,7 @@ def test_a_split_on_which_one_of_two_is_tuned_gives_no_difference(made):
     assert row["SD of differences"] == f"{stdev(closed[seed] - deql[seed] for seed in (1, 7)):.4f}"
     assert row["parameters"] == "tuned, 20 evaluations; as given; tuned, 5 evaluations"
     page = made.page.read_text(encoding="utf-8")
-    assert "1 difference of a tuned and an untuned cell on the same split: not shown" in page
+    assert "1 difference of cells of a split that were not tuned alike: not shown" in page
 
 
 def test_unlike_numbers_of_evaluations_are_both_shown(made):

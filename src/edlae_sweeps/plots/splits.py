@@ -18,6 +18,8 @@ _COLUMNS = 3
 # Distance between the points of a rank and their mean, of 1 between ranks.
 _OFFSET = 0.18
 _WIDTH = 0.2
+# More ranks have no room for level labels.
+_LEVEL_LABELS = 6
 
 
 @dataclass(frozen=True)
@@ -66,5 +68,6 @@ def _draw(ax: Axes, panel: SplitPanel, ranks: Sequence[Rank]) -> None:
     ax.set_title(panel.label, fontsize="medium")
     ax.set_xlim(-0.5, len(ranks) - 0.5)
     ax.xaxis.set_major_locator(FixedLocator(list(range(len(ranks)))))
-    ax.set_xticklabels(["full" if rank is None else f"{rank:,}" for rank in ranks])
+    labels = ["full" if rank is None else f"{rank:,}" for rank in ranks]
+    ax.set_xticklabels(labels, rotation=45 if len(ranks) > _LEVEL_LABELS else 0)
     ax.grid(axis="y", alpha=0.25)

@@ -14,16 +14,16 @@ from edlae_sweeps.settings import Metric, is_metric
 
 
 def accuracy_table(collected: Collected) -> Table:
-    """One row per cell: parameters, validation nDCG@100, test metrics with standard errors, and how it was tuned."""
-    header = ("method", "rank", "λ", "p", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE", "Recall@50 ± SE",
-              "parameters")  # fmt: skip
+    """One row per cell: parameters and how they were chosen, validation nDCG@100, test metrics with standard errors."""
+    header = ("method", "rank", "λ", "p", "parameters", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE",
+              "Recall@50 ± SE")  # fmt: skip
     rows = []
     for cell in collected.best:
         metrics = cell.metrics
         tests = [f"{metrics[f'test/{name}']:.4f} ± {metrics[f'test/{name}_se']:.4f}" for name in METRICS]
         validation = f"{metrics['validation/ndcg_100']:.4f}"
         params = (_param(cell, "l2"), _param(cell, "dropout"))
-        rows.append((cell.method, cell.rank_text, *params, validation, *tests, tuning(cell)))
+        rows.append((cell.method, cell.rank_text, *params, tuning(cell), validation, *tests))
     return Table("Accuracy by rank", header, tuple(rows))
 
 

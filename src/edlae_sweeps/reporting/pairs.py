@@ -1,10 +1,11 @@
 """Paired comparison: the difference of two methods on the same test users.
 
 Its standard error is far smaller than that of the difference of two independent means. Stars and adjusted p allow for
-the number of comparisons. A pair of a tuned and an untuned cell says little about the methods: it is shown with a
-dagger, and is no part of the correction.
+the number of comparisons. A pair of a tuned and an untuned cell, or of cells tuned by different metrics, says little
+about the methods: it is shown with a dagger, and is no part of the correction.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +37,7 @@ _COLUMNS = (
 class Pair:
     """Test nDCG@100 of the users, reference − competitor, at one rank.
 
-    alike             whether both cells were tuned, or neither
+    alike             whether both cells were tuned by the same metric, or neither
     tuning            how their parameters were chosen, in words
     normal, wilcoxon  p of the two tests after Holm's correction over the pairs of cells tuned alike; None for others
     """
@@ -119,8 +120,8 @@ def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
 
 def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
     """One row per pair: the difference with its interval, the effect size, both tests, and how cells were tuned."""
-    header = ("reference − competitor", "rank", "difference", "SE", "95 % interval", "d_z", "better", "worse", "tied",
-              "p", "p (Holm)", "Wilcoxon p", "Wilcoxon p (Holm)", "stars", "parameters")  # fmt: skip
+    header = ("reference − competitor", "rank", "difference", "SE", "stars", "95 % interval", "d_z", "better", "worse",
+              "tied", "p", "p (Holm)", "Wilcoxon p", "Wilcoxon p (Holm)", "parameters")  # fmt: skip
     order = {method: number for number, method in enumerate(collected.methods)}
     rows = []
     # Pairs come by rank: the sort is stable.
@@ -133,11 +134,11 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
                 "full" if pair.rank is None else str(pair.rank),
                 f"{it.mean:+.4f}",
                 f"{it.error:.4f}",
+                pair.mark,
                 f"{low:+.4f} to {high:+.4f}",
                 f"{it.effect:+.3f}",
                 *(f"{100 * share:.1f} %" for share in shares),
                 *(p_value(p) for p in (it.normal, pair.normal, it.wilcoxon, pair.wilcoxon)),
-                pair.mark,
                 pair.tuning,
             )
         )
@@ -147,11 +148,10 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
 
 def _note(pairs: list[Pair], legend: str) -> str:
     """The legend, and how many pairs are no part of the correction and why."""
-    unlike = sum(not pair.alike for pair in pairs)
+    unlike = [pair for pair in pairs if not pair.alike]
     if not unlike:
         return legend
-    return (
-        f"{legend} {_UNLIKE}: tuned against untuned. {counted(unlike, 'pair')} of {len(pairs)} "
-        f"{'compares' if unlike == 1 else 'compare'} a tuned cell with one whose parameters are as given: no stars, "
-        "and no part of the correction."
-    )
+    reasons = Counter(pair.tuning.partition(" (")[0] for pair in unlike)
+    numbers = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
+    number = f"{len(unlike)} of {counted(len(pairs), 'pair')}"
+    return f"{legend} {_UNLIKE}: no stars and no part of the correction, {number}: {numbers}."

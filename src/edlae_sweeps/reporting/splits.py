@@ -24,8 +24,8 @@ _NOTE = (
     "For each method and rank the cell that validated best on each split. Difference: {reference} − method within each "
     "split, then mean, SD and 95 % interval over splits: the corrected resampled t (Nadeau & Bengio 2003), which "
     "allows for the users that splits share (test / training users: {overlap:.3f}), but not for the number of "
-    "comparisons. Same sign: the number of splits whose difference has the sign of the mean. The rest of this report is "
-    "about the split of seed {reported}."
+    "comparisons. Same sign: the number of splits whose difference has the sign of the mean. The rest of this report "
+    "is about the split of seed {reported}."
 )
 
 
@@ -51,7 +51,7 @@ class Row:
 
     cells        its cell on each split that has one
     differences  reference − method on each split that has both, tuned alike
-    unlike       splits that have both, of which only one is tuned
+    unlike       splits that have both, which were not tuned alike
     interval     95 % interval of the mean difference; None for fewer than two differences
     """
 
@@ -136,7 +136,7 @@ def splits_table(collected: Collected, splits: Splits, rows: Sequence[Row]) -> T
         lines.append((cell.method, cell.rank_text, *accuracy, *_differences(row), tuning_of_all(row.cells)))
     note = _NOTE.format(reference=collected.reference, overlap=splits.overlap, reported=splits.reported)
     if unlike := sum(row.unlike for row in rows):
-        note += f" {counted(unlike, 'difference')} of a tuned and an untuned cell on the same split: not shown."
+        note += f" {counted(unlike, 'difference')} of cells of a split that were not tuned alike: not shown."
     title = f"Over splits: test nDCG@100 on {len(splits.cells)} splits, seeds {', '.join(map(str, splits.cells))}"
     return Table(title, header, tuple(lines), note)
 
