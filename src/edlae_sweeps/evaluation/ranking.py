@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from edlae_sweeps.datasets import Advance, HeldOut
 from edlae_sweeps.evaluation.names import DEPTH
-from edlae_sweeps.evaluation.suite import Batch, PerUser, Suite, Tally
+from edlae_sweeps.evaluation.suite import Batch, PerUser, Suite, Tally, Users
 from edlae_sweeps.linalg import in_threads, settle, with_fallback
 from edlae_sweeps.models import Model
 from edlae_sweeps.models.best import Encode, Scorer, batch_width, best_by_rank, best_items, on_device
@@ -66,7 +66,7 @@ def evaluate(
         tally = Tally(suite, n)
 
         def work(fold_in: csr_array, targets: csr_array) -> Batch:
-            return suite.of_batch(best_items(scorer, fold_in, DEPTH).items, fold_in, targets)
+            return Users(suite, fold_in, targets).measure(best_items(scorer, fold_in, DEPTH).items)
 
         _by_batch(held_out, using, work, tally.add, advance, batch_width(scorer, n))
         return tally
@@ -101,8 +101,8 @@ def evaluate_nested(
         tallies = [Tally(suite, model.n_items) for _ in ranks]
 
         def work(fold_in: csr_array, targets: csr_array) -> list[Batch]:
-            best = best_by_rank(encode(fold_in), V, ranks, fold_in, DEPTH)
-            return [suite.of_batch(each.items, fold_in, targets) for each in best]
+            users = Users(suite, fold_in, targets)
+            return [users.measure(each.items) for each in best_by_rank(encode(fold_in), V, ranks, fold_in, DEPTH)]
 
         def add(batches: list[Batch]) -> None:
             for tally, batch in zip(tallies, batches, strict=True):

@@ -70,39 +70,42 @@ class Suite:
                 if not weights[held_out.targets.indices].any():
                     raise DataError(f"{metric.name}: no user has held-out items that count; leave this metric out")
 
-    def of_batch(self, top: NDArray[np.int64], fold_in: csr_array, targets: csr_array) -> Batch:
-        """The metrics of a batch from its best items `top` (users, ≤ 100), best first."""
-        hits = _hits(top, targets)
-        views = {metric.view for metric in self.by_user}
-        gains = {view: (self._gains(view, top, hits), self._best(view, targets)) for view in views}
+    def weights(self, view: View) -> NDArray[np.float64] | None:
+        """The gain (n,) of each item if it is held out; None if all gain 1."""
+        return self._weights.get(view)
+
+
+class Users:
+    """A batch of users, with what their rankings are measured against."""
+
+    def __init__(self, suite: Suite, fold_in: csr_array, targets: csr_array) -> None:
+        self._suite, (users, n) = suite, targets.shape
+        row, column = targets.nonzero()
+        # Positions in the flattened matrix, with one at the end that no item has.
+        self._held_out = np.append(np.sort(column + n * row.astype(np.int64)), users * n)
+        self._first = n * np.arange(users)[:, None]
+        self._best = {view: _best(targets, suite.weights(view)) for view in {m.view for m in suite.by_user}}
+        # Items of the fold-in, which come last, are no recommendations.
+        self._left = n - np.diff(fold_in.indptr)[:, None]
+
+    def measure(self, top: NDArray[np.int64]) -> Batch:
+        """The metrics of these users from their best items `top` (users, ≤ 100), best first."""
+        places = top + self._first
+        hits = self._held_out[np.searchsorted(self._held_out, places)] == places
+        gains: dict[View, Gains] = {}
+        for view in self._best:
+            weights = self._suite.weights(view)
+            gains[view] = hits if weights is None else hits * weights[top]
         values = [
-            (ndcg if metric.kind == "ndcg" else recall)(*gains[metric.view], metric.depth) for metric in self.by_user
+            (ndcg if metric.kind == "ndcg" else recall)(gains[metric.view], self._best[metric.view], metric.depth)
+            for metric in self._suite.by_user
         ]
-        return Batch(np.stack(values), self._recommended(top, fold_in) if self.overall else None)
+        return Batch(np.stack(values), self._recommended(top) if self._suite.overall else None)
 
-    def _gains(self, view: View, top: NDArray[np.int64], hits: NDArray[np.bool_]) -> Gains:
-        """The gain of each recommended item."""
-        return hits * self._weights[view][top] if view else hits
-
-    def _best(self, view: View, targets: csr_array) -> Gains:
-        """The gains (users, 100) of the held-out items, largest first, then zeros."""
-        wanted = np.diff(targets.indptr)
-        if not view:
-            held_out: Gains = np.arange(DEPTH) < wanted[:, None]
-            return held_out
-        row, weight = np.repeat(np.arange(len(wanted)), wanted), self._weights[view][targets.indices]
-        order = np.lexsort((-weight, row))
-        place = np.arange(len(row)) - targets.indptr[row]
-        kept = place < DEPTH
-        best = np.zeros((len(wanted), DEPTH))
-        best[row[kept], place[kept]] = weight[order][kept]
-        return best
-
-    def _recommended(self, top: NDArray[np.int64], fold_in: csr_array) -> NDArray[np.int64]:
-        """The best items down to the largest depth. Items of the fold-in, which come last, are no recommendations."""
-        first = top[:, : max(metric.depth for metric in self.overall)]
-        left = fold_in.shape[1] - np.diff(fold_in.indptr)
-        return np.where(np.arange(first.shape[1]) < left[:, None], first, -1)
+    def _recommended(self, top: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The best items down to the largest depth that is asked for."""
+        first = top[:, : max(metric.depth for metric in self._suite.overall)]
+        return np.where(np.arange(first.shape[1]) < self._left, first, -1)
 
 
 class Tally:
@@ -143,12 +146,16 @@ def _weights(metric: Metric, item_counts: NDArray[np.floating] | None) -> NDArra
     return (in_head if metric.view == "head" else ~in_head).astype(np.float64)
 
 
-def _hits(top: NDArray[np.int64], targets: csr_array) -> NDArray[np.bool_]:
-    """Which of the items `top` (users, ≤ 100) are held out."""
-    users, n = targets.shape
-    row, column = targets.nonzero()
-    # Positions in the flattened matrix, with one at the end that no item has.
-    held_out = np.append(np.sort(column + n * row.astype(np.int64)), users * n)
-    best = top + n * np.arange(users)[:, None]
-    hits: NDArray[np.bool_] = held_out[np.searchsorted(held_out, best)] == best
-    return hits
+def _best(targets: csr_array, weights: NDArray[np.float64] | None) -> Gains:
+    """The gains (users, 100) of the held-out items, largest first, then zeros."""
+    wanted = np.diff(targets.indptr)
+    if weights is None:
+        held_out: Gains = np.arange(DEPTH) < wanted[:, None]
+        return held_out
+    row, gain = np.repeat(np.arange(len(wanted)), wanted), weights[targets.indices]
+    order = np.lexsort((-gain, row))
+    place = np.arange(len(row)) - targets.indptr[row]
+    kept = place < DEPTH
+    best = np.zeros((len(wanted), DEPTH))
+    best[row[kept], place[kept]] = gain[order][kept]
+    return best
