@@ -72,13 +72,16 @@ class Ials(Seeded, Method[IalsState]):
 
     name: ClassVar[str] = "ials"
     limit: ClassVar[None] = None
-    on_device: ClassVar[bool] = False
     log_scale: ClassVar[frozenset[str]] = frozenset({"l2", "alpha"})
     look: ClassVar[Look] = Look("iALS", {"color": "saddlebrown", "linestyle": (0, (3, 1, 1, 1)), "marker": "D"})
 
     l2: float = 100.0
     alpha: float = 30.0
     epochs: int = 15
+
+    @property
+    def on_device(self) -> bool:
+        return False
 
     @property
     def nested(self) -> bool:
@@ -145,7 +148,7 @@ class Ials(Seeded, Method[IalsState]):
         """Memory: G; three copies of X in float32; P and F, and while they start one of them twice, or V in float64."""
         (m, n), k, itemsize = data.shape, largest_rank(ranks), data.dtype.itemsize
         peak = n * n * itemsize + 3 * 8 * data.events + (m + n) * k * itemsize
-        peak += max(max(m, n) * itemsize, n * (3 * 8 + itemsize)) * k + 4 * 8 * k * k
+        peak += max(max(m, n) * itemsize, n * (2 * 8 + itemsize)) * k + 2 * 8 * k * k
         low = low_ranks(ranks)
         seconds = sum(_SECONDS_PER_SQUARE * (m + n) * k * k + _SECONDS_PER_EVENT * data.events * k for k in low)
         return Estimate(0.0, float(self.epochs * seconds), peak, sum(n * k for k in low) * itemsize)
