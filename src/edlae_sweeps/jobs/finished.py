@@ -81,10 +81,11 @@ def _newest(job: Job, cells: Cells, old: Collection[str]) -> dict[Rank, StoredRu
     newest = {}
     for rank, runs in cells.items():
         for run in runs:
-            # A cell whose search ran out of time, or without the model or a metric that is asked for, does not count.
+            # A cell whose search ran out of time, or that lacks what is asked for beside the fit, does not count.
             kept = not job.settings.save_model or run.tags.get("model") == "kept"
             measured = all(f"test/{metric}" in run.metrics for metric in job.settings.further_metrics())
-            if kept and measured and run.tags.get("search") != "cut" and run.id not in old:
+            bounded = not job.settings.certificate or rank == "full" or "eq7/lower_bound" in run.metrics
+            if kept and measured and bounded and run.tags.get("search") != "cut" and run.id not in old:
                 newest[rank] = run
     return newest
 

@@ -51,6 +51,8 @@ def choose_gram(settings: Settings, training: TrainingData, resources: Resources
     auto is dense wherever a dense fit fits onto the GPU, or fits into memory and takes up to an hour on the CPU, else
     what fits or is quicker. Raises ConfigError if only products fit and `device` names a GPU, which has none.
     """
+    if settings.certificate:
+        return "dense", "certificate=true needs it"
     try:
         settings.method.check_products(settings.ranks())
     except ConfigError as error:

@@ -9,6 +9,7 @@ from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import backend_for, on_cpu
 from edlae_sweeps.methods import Rank
+from edlae_sweeps.methods.closed.certificate import certificate_bytes
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
 from edlae_sweeps.serving import UserHistory
 from edlae_sweeps.settings import Settings
@@ -32,12 +33,17 @@ def check_memory(settings: Settings, ranks: Sequence[Rank], data: TrainingData, 
 def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> int:
     """Estimated peak of the process in bytes.
 
-    Beside a GPU with memory of its own that is the models alone, unless the method has large arrays on the host too.
+    Beside a GPU with memory of its own that is the models alone, unless the method has large arrays on the host too. A
+    certificate is computed on the host, before the fit.
     """
     method = settings.method
     if resources.device_memory is not None and not method.host_arrays:
-        return PROCESS_BYTES + method.estimate(data, ranks, resources).model_bytes
-    return PROCESS_BYTES + arrays_needed(settings, ranks, data, resources)
+        needed = method.estimate(data, ranks, resources).model_bytes
+    else:
+        needed = arrays_needed(settings, ranks, data, resources)
+    if settings.certificate:
+        needed = max(needed, data.n_items**2 * data.dtype.itemsize + certificate_bytes(data.n_items))
+    return PROCESS_BYTES + needed
 
 
 def arrays_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData, resources: Resources) -> int:

@@ -72,7 +72,7 @@ def _fits(job: "Job", pool: Pool, groups: Iterable[Group], died: list[str]) -> I
     beside = job.beside or (pool.workers > 1 and len(groups) > 1)
     tasks = [
         FitTask(method, ranks, tuple(cell_name(settings, rank) for rank in ranks), beside, settings.epoch_metrics,
-                settings.save_model, settings.further_metrics())
+                settings.save_model, settings.further_metrics(), settings.certificate)
         for method, ranks in groups
     ]  # fmt: skip
     if isinstance(pool, Here):

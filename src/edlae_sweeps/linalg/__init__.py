@@ -8,7 +8,8 @@ from edlae_sweeps.linalg.conjugate import Effort, Inverse, solving_workspace
 from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.device import check_device, on_cpu, operator_of, settle, with_fallback
 from edlae_sweeps.linalg.eigen import eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
-from edlae_sweeps.linalg.eigen_dense import dense_workspace
+from edlae_sweeps.linalg.eigen_dense import dense_workspace, eigenvalues
+from edlae_sweeps.linalg.factor import Factor, semidefinite_root
 from edlae_sweeps.linalg.general import invert_general
 from edlae_sweeps.linalg.krylov import Eigenpairs, Product, basis_columns, block_krylov, block_workspace
 from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, in_threads, team
@@ -23,6 +24,7 @@ __all__ = [
     "Each",
     "Effort",
     "Eigenpairs",
+    "Factor",
     "Inverse",
     "InverseDiagonal",
     "Product",
@@ -37,6 +39,7 @@ __all__ = [
     "dense_workspace",
     "eigen_products",
     "eigen_workspace",
+    "eigenvalues",
     "in_threads",
     "inverse_diagonal",
     "invert_general",
@@ -44,6 +47,7 @@ __all__ = [
     "mirror_upper",
     "on_cpu",
     "operator_of",
+    "semidefinite_root",
     "settle",
     "solving_workspace",
     "team",

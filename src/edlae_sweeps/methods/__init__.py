@@ -4,7 +4,7 @@ from typing import Any
 
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
 from edlae_sweeps.methods.base import Method, Observe, State
-from edlae_sweeps.methods.closed import Closed, Dan, Deql, Relaxed, Unconstrained
+from edlae_sweeps.methods.closed import Closed, Dan, Deql, Relaxed, Unconstrained, update
 from edlae_sweeps.methods.ials import Ials
 from edlae_sweeps.methods.iterative import Admm, AdmmPublished, ZeroDiag
 from edlae_sweeps.methods.neural import Deep, Denoising, Elsa
@@ -58,4 +58,5 @@ __all__ = [
     "ZeroDiag",
     "largest_rank",
     "low_ranks",
+    "update",
 ]

@@ -82,10 +82,15 @@ class Method(Options, ABC, Generic[S]):
     by_products: ClassVar[bool] = False
     product_options: ClassVar[frozenset[str]] = frozenset()
 
-    # Whether the method computes on the device of the resources.
-    on_device: ClassVar[bool] = True
-    # Whether it also needs all of its memory on the CPU when it does.
+    # Whether Eq. 7 is what the method minimises, and its states hold the full-rank EDLAE: `certificate` is for these.
+    minimises_eq7: ClassVar[bool] = False
+    # Whether it also needs all of its memory on the CPU when it computes on a device.
     host_arrays: ClassVar[bool] = False
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the method computes on the device of the resources."""
+        return True
 
     @property
     def nested(self) -> bool:

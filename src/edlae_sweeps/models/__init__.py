@@ -10,7 +10,7 @@ from edlae_sweeps.models.low_rank import LowRank
 from edlae_sweeps.models.names import NameIndex
 from edlae_sweeps.models.network import Activation, Encoder, Layer, Network
 from edlae_sweeps.models.objective import TrainingFit
-from edlae_sweeps.models.records import Ended, Epochs, Passes, Record, Solved, SolvedByProducts, Trials
+from edlae_sweeps.models.records import Ended, Epochs, Passes, Polished, Record, Solved, SolvedByProducts, Trials
 
 __all__ = [
     "Activation",
@@ -26,6 +26,7 @@ __all__ = [
     "NameIndex",
     "Network",
     "Passes",
+    "Polished",
     "Recommendation",
     "Record",
     "Solved",

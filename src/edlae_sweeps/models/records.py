@@ -130,6 +130,30 @@ class SolvedByProducts:
 
 
 @dataclass(frozen=True)
+class Polished:
+    """How a model was fitted in closed form, and then polished: its Eq. 7 before and after, and the iterations."""
+
+    fit: Record
+    before: float
+    after: float
+    iterations: int
+
+    def tags(self) -> dict[str, str]:
+        return self.fit.tags()
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            **self.fit.metrics(),
+            "eq7/closed_form": self.before,
+            "eq7/polished": self.after,
+            "polish/iterations": float(self.iterations),
+        }
+
+    def series(self) -> dict[str, list[float]]:
+        return self.fit.series()
+
+
+@dataclass(frozen=True)
 class Epochs:
     """The epochs of an iterative method, from 1: how well each iterate fits, and the seconds since the start.
 

@@ -4,6 +4,7 @@ from edlae_sweeps.plots.curves import Differences, Series, plot_curves, plot_tra
 from edlae_sweeps.plots.diagonal import DiagonalPair, Residuals, plot_diagonal
 from edlae_sweeps.plots.epochs import Epochs, plot_epochs
 from edlae_sweeps.plots.proposition import Trial, plot_proposition
+from edlae_sweeps.plots.sandwich import plot_sandwich
 from edlae_sweeps.plots.splits import SplitPanel, plot_splits
 from edlae_sweeps.plots.tail import plot_tail
 from edlae_sweeps.plots.tuning import plot_history, plot_landscape
@@ -22,6 +23,7 @@ __all__ = [
     "plot_history",
     "plot_landscape",
     "plot_proposition",
+    "plot_sandwich",
     "plot_splits",
     "plot_tail",
     "plot_training",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edlae_sweeps.methods import REFERENCE, Look
-from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place
+from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place, polished
 from edlae_sweeps.tracking import Experiment, StoredRun
 
 # The metrics that every cell has.
@@ -19,7 +19,7 @@ PROTOCOL = ("data_digest", "results_version", "dtype")
 class StoredCell:
     """One cell in the store; `rank` is an integer, or None for full.
 
-    `method` names fits from products apart (see `looks`): they are approximations, and never stand for the others.
+    `method` names fits from products and polished ones apart (see `looks`): they never stand for the others.
     """
 
     method: str
@@ -72,12 +72,14 @@ class Collected:
     timed     cells that were repeated for timing
     trials    every cell of a method that tests the Proposition, once per run key
     others    the cells of each other data, split, dtype or version, by `protocol`
+    bounded   cells with a lower bound on Eq. 7
     """
 
     best: list[StoredCell]
     timed: list[StoredCell]
     trials: list[StoredCell]
     others: Mapping[tuple[str, ...], list[StoredCell]]
+    bounded: Sequence[StoredCell] = ()
 
     def of(self, method: str) -> list[StoredCell]:
         """The cells of a method by rank."""
@@ -118,6 +120,7 @@ def collect(experiment: Experiment) -> Collected:
         best=[cell for cell in best if cell.look.role != "timed"],
         timed=[cell for cell in alike if cell.run.tags.get("repeat")],
         trials=list({cell.run.tags["run_key"]: cell for cell in alike if cell.look.role == "trial"}.values()),
+        bounded=[cell for cell in alike if "eq7/lower_bound" in cell.metrics],
         others=groups,
     )
 
@@ -170,4 +173,6 @@ def _stored_cell(run: StoredRun) -> StoredCell:
     method, rank = run.params["method"], run.params["rank"]
     if run.tags.get("gram") == "products":
         method = by_products(method)
+    elif run.params.get("polish", "none") != "none":
+        method = polished(method)
     return StoredCell(method, None if rank == "full" else int(rank), run)

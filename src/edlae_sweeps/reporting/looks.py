@@ -1,6 +1,7 @@
 """Names, order and roles of methods, as the registry has them.
 
-A method that was fitted from products with X has lines and rows of its own, and is named `closed (products)`.
+A method that was fitted from products with X has lines and rows of its own, and is named `closed (products)`. So has
+one that was polished, `closed (polished)`.
 """
 
 from dataclasses import replace
@@ -13,16 +14,32 @@ from edlae_sweeps.methods.products import BY_PRODUCTS
 _PRODUCTS_STYLE: dict[str, Any] = {"markerfacecolor": "none", "markersize": 9, "linestyle": "-", "linewidth": 0.8}
 
 
+_POLISHED = " (polished)"
+_POLISHED_STYLE: dict[str, Any] = {"marker": "v", "markerfacecolor": "none", "linestyle": "-.", "linewidth": 1.0}
+_VARIANTS = {BY_PRODUCTS: _PRODUCTS_STYLE, _POLISHED: _POLISHED_STYLE}
+
+
 def by_products(method: str) -> str:
     """The name of a method that was fitted from products."""
     return method + BY_PRODUCTS
 
 
+def polished(method: str) -> str:
+    """The name of a method whose Eq. 7 was lowered further."""
+    return method + _POLISHED
+
+
+def is_polished(method: str) -> bool:
+    """Whether this is the name of such a method."""
+    return method.endswith(_POLISHED)
+
+
 def look(method: str) -> Look:
     """The look of a method. A method that is not in the registry goes by its name."""
-    if method.endswith(BY_PRODUCTS):
-        dense = look(method.removesuffix(BY_PRODUCTS))
-        return replace(dense, label=dense.label + BY_PRODUCTS, style={**dense.style, **_PRODUCTS_STYLE})
+    for variant, style in _VARIANTS.items():
+        if method.endswith(variant):
+            plain = look(method.removesuffix(variant))
+            return replace(plain, label=plain.label + variant, style={**plain.style, **style})
     return METHODS[method].look if method in METHODS else Look(label=method, style={})
 
 
@@ -32,8 +49,8 @@ def label(method: str) -> str:
 
 
 def place(method: str) -> tuple[int, str]:
-    """Sort key: registry order, then unknown methods by name; each before its fits from products."""
-    names, registered = list(METHODS), method.removesuffix(BY_PRODUCTS)
+    """Sort key: registry order, then unknown methods by name; each before its variants."""
+    names, registered = list(METHODS), method.split(" (")[0]
     return (names.index(registered) if registered in METHODS else len(names)), method
 
 

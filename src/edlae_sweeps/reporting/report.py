@@ -24,6 +24,7 @@ from edlae_sweeps.reporting.page import Contents, page
 from edlae_sweeps.reporting.pairs import compare, pairs_table, statistics_table
 from edlae_sweeps.reporting.proposition import proposition_table, read_trials
 from edlae_sweeps.reporting.reader import Reader
+from edlae_sweeps.reporting.sandwich import sandwich, sandwich_figures, sandwich_table
 from edlae_sweeps.reporting.speedup import speed_up, speedup_table
 from edlae_sweeps.reporting.splits import find_splits, split_rows, splits_table
 from edlae_sweeps.reporting.tables import Table
@@ -83,12 +84,11 @@ def _write(
     with tempfile.TemporaryDirectory() as temporary:
         reader = Reader(experiment, Path(temporary))
         pairs = compare(collected, reader)
-        splits = find_splits(collected, reader)
+        splits, bounds = find_splits(collected, reader), sandwich(collected)
         rows = split_rows(collected, splits)
         advance(1, _STEPS)
-        speed = speed_up(collected)
+        speed, trials = speed_up(collected), read_trials(collected, reader)
         diagonals = diagonal_pairs(collected, reader)
-        trials = read_trials(collected, reader)
         made = {
             "accuracy": accuracy_table(collected),
             "pairs": pairs_table(collected, pairs),
@@ -97,6 +97,7 @@ def _write(
             "dataset": dataset_table(collected.best[-1], reader),
             "splits": splits_table(collected, splits, rows) if rows else None,
             "further": further_table(collected),
+            "sandwich": sandwich_table(bounds) if bounds else None,
             "speedup": speedup_table(speed.timings) if speed.timings else None,
             "proposition": proposition_table(trials) if trials else None,
         }
@@ -106,6 +107,7 @@ def _write(
             *split_figures(name, collected, rows, target),
             *tail_figures(name, collected, target),
             training_figure(name, collected, target),
+            *sandwich_figures(name, bounds, target),
             *epoch_figures(name, collected, reader, target),
             *diagonal_figures(name, collected, diagonals, target),
             *proposition_figures(name, trials, target),

@@ -53,6 +53,7 @@ class Settings(Options):
     seed: int = 0
     save_model: bool = False
     register: bool = False
+    certificate: bool = False
     epoch_metrics: bool = False
     threads: int | None = None
     memory: float | None = None
@@ -70,6 +71,12 @@ class Settings(Options):
             self.method.check_rank(rank)
         if self.by_products:
             self.method.check_products(self.ranks())
+        if self.certificate and not self.method.minimises_eq7:
+            raise ConfigError(
+                f"certificate=true: method={self.method.name} does not minimise Eq. 7; choose closed, admm or zero_diag"
+            )
+        if self.certificate and self.by_products:
+            raise ConfigError("certificate=true: it needs G as a dense array; choose gram=dense, or certificate=false")
         if not 0 <= self.seed < 2**32:
             raise ConfigError(f"seed={self.seed}: choose a whole number from 0 to 2**32 - 1")
         if not self.data_dir:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from edlae_sweeps.methods import Method, Rank, largest_rank
 from edlae_sweeps.models import Model
 from edlae_sweeps.models.objective import Vector
 from edlae_sweeps.workers.bench import Bench
+from edlae_sweeps.workers.certified import Certificates
 from edlae_sweeps.workers.measures import Fitted, Measured, Shared, accuracy, measure, nested_accuracy
 
 # Shows the progress of a step, as console.stage does.
@@ -30,6 +31,7 @@ class FitTask:
     by_epoch  validate each epoch of an iterative method
     keep      return the models
     metrics   names of further metrics of the held-out users
+    certify   bound Eq. 7 from below
     """
 
     method: Method[Any]
@@ -39,6 +41,7 @@ class FitTask:
     by_epoch: bool
     keep: bool
     metrics: tuple[str, ...] = ()
+    certify: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,14 @@ def fit_ranks(bench: Bench, task: FitTask, show: Show) -> Iterator[Fit]:
     """The fit of each rank of a task, as soon as it is measured. Nested ranks are evaluated together, before that."""
     # The states of a search would take the memory of a fit.
     bench.forget()
+    certificates = None
     low = largest_rank(task.ranks)
+    if task.certify and low:
+        # Before the fit, so that the arrays of both are never in memory together.
+        with show("lower bound of Eq. 7") as advance:
+            certificates = Certificates.of(task.method, task.ranks, bench, advance)
     with show(f"factorise {task.method.name}{f' to rank {low}' if low else ''}") as advance:
-        shared = _prepare(bench, task, advance)
+        shared = replace(_prepare(bench, task, advance), certificates=certificates)
     names = dict(zip(task.ranks, task.names, strict=True))
     if task.method.nested:
         nested = {rank: names.pop(rank) for rank in task.ranks if rank != "full"}

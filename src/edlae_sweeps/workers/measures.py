@@ -13,13 +13,14 @@ from edlae_sweeps.methods import Method, State
 from edlae_sweeps.models import Model
 from edlae_sweeps.resources import Resources
 from edlae_sweeps.workers.bench import Bench
+from edlae_sweeps.workers.certified import Certificates
 
 
 @dataclass(frozen=True)
 class Shared:
     """A method with its parameters, the state of its ranks, the seconds it took, and whether ranks share it.
 
-    `B` multiplies in place of the array of the full-rank EDLAE, if it is given.
+    `B` multiplies in place of the array of the full-rank EDLAE, and `certificates` bound Eq. 7, if they are given.
     """
 
     method: Method[Any]
@@ -27,6 +28,7 @@ class Shared:
     seconds: float
     shared: bool
     B: Gram | None = None
+    certificates: Certificates | None = None
 
     def with_products(self, model: Model, bench: Bench) -> "Shared":
         """The same for ranks that are the first columns of `model`: G and B multiply with its factors once for all.
@@ -119,6 +121,7 @@ def measure(shared: Shared, fitted: Fitted, accuracy: Accuracy, bench: Bench) ->
         **train,
         **(record.metrics() if record else {}),
         **weights,
+        **_certified(shared, fitted.model, train, bench),
         "time/gram_seconds": bench.gram_seconds,
         "time/factorise_seconds": shared.seconds,
         "time/rank_seconds": fitted.seconds,
@@ -132,6 +135,13 @@ def measure(shared: Shared, fitted: Fitted, accuracy: Accuracy, bench: Bench) ->
         history["validation/ndcg_100"] = list(fitted.epochs)
     tags = {**(record.tags() if record else {}), **bench.tags, **_device_tag(shared.state.resources)}
     return Measured(metrics, tags, history, test)
+
+
+def _certified(shared: Shared, model: Model, train: Mapping[str, float], bench: Bench) -> dict[str, float]:
+    """How far the model may be from the optimum of Eq. 7, if that was asked for."""
+    if shared.certificates is None:
+        return {}
+    return shared.certificates.metrics(model, train["train/objective"], bench)
 
 
 def _device_tag(resources: Resources) -> dict[str, str]:

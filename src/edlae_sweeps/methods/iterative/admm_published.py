@@ -41,10 +41,13 @@ class AdmmPublished(AdmmOptions, Iterative[InverseState]):
 
     name: ClassVar[str] = "admm_published"
     limit: ClassVar[None] = None
-    on_device: ClassVar[bool] = False
     look: ClassVar[Look] = Look("ADMM as published", {}, role="timed")
 
     l2: float = 400.0
+
+    @property
+    def on_device(self) -> bool:
+        return False
 
     @override
     def _prepare(

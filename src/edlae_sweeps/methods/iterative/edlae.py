@@ -1,6 +1,7 @@
 """Iterative methods that start from the full-rank EDLAE."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -27,6 +28,8 @@ class EdlaeState(State):
 @dataclass(frozen=True, kw_only=True, repr=False)
 class FromEdlae(Iterative[EdlaeState]):
     """An iterative method whose ranks share the full-rank EDLAE, which is also its `rank=full`."""
+
+    minimises_eq7: ClassVar[bool] = True
 
     @override
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> EdlaeState:
