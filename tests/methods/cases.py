@@ -33,6 +33,8 @@ LINEAR = {
         Closed(l2=2, dropout=0),
         Closed(l2=5, dropout=0.2, beta="column_max"),
         Closed(l2=5, dropout=0.2, beta="iterate", beta_iterations=2),
+        Closed(l2=5, dropout=0.2, polish="v_step"),
+        Closed(l2=5, dropout=0.2, polish="lbfgs", polish_iterations=5),
     ],
     "admm": [Admm(l2=5, dropout=0.2, epochs=5, omega=10)],
     "admm_published": [AdmmPublished(l2=5, dropout=0.2, epochs=5, omega=10)],

@@ -53,6 +53,8 @@ MEMORY_CASES = [
     Closed(),
     Closed(beta="column_max"),
     Closed(beta="iterate", beta_iterations=1),
+    Closed(polish="v_step"),
+    Closed(polish="lbfgs", polish_iterations=3),
     Admm(epochs=2),
     AdmmPublished(epochs=2),
     ZeroDiag(epochs=2),

@@ -99,7 +99,7 @@ def _options(settings: Settings, method: Method[Any]) -> list[str]:
     return [
         f"{_SYMBOLS.get(name, name)}={_number(values[name])}"
         for name in ordered
-        if name in values and (name in _SYMBOLS or values[name] != defaults[name])
+        if name in values and (name in _SYMBOLS or values[name] != defaults.get(name))
     ]
 
 

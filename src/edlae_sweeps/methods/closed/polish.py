@@ -168,11 +168,11 @@ def polish_bytes(kind: Polish, n: int, k: int, itemsize: int) -> int:
     """Peak memory in bytes beside G and the model that is polished."""
     if kind == "none":
         return 0
-    step = 7 * n * k * 8
+    step = (7 * n * k + 2 * k * k) * 8
     if kind == "v_step":
         return step
-    # L; the variables, the gradient and the pairs of L-BFGS in float64, and the arrays of an evaluation.
-    return n * n * itemsize + max(step, (2 * _PAIRS + 8) * 2 * n * k * 8 + 10 * n * k * itemsize)
+    # L; and in float64 the variables with their gradients, the pairs of L-BFGS, and copies, as measured.
+    return n * n * itemsize + max(step, (2 * _PAIRS + 20) * 2 * n * k * 8)
 
 
 def polish_products(kind: Polish, n: int, k: int, iterations: int) -> float:
