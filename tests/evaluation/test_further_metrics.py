@@ -190,6 +190,15 @@ def test_a_metric_that_no_user_counts_for_is_refused():
         evaluate(model, only_head, metrics=["ndcg_100_tail"], item_counts=counts)
 
 
+@pytest.mark.parametrize("users", [0, 3])
+def test_without_held_out_items_there_is_nothing_to_evaluate(users):
+    model, *_ = problem(2, 20, 50, 9)
+    nobody = HeldOut(csr_array((users, 50)), csr_array((users, 50)), 0)
+    for evaluated in (lambda: evaluate(model, nobody), lambda: evaluate_nested(model, [1, 3], nobody)):
+        with pytest.raises(DataError, match="no user has held-out items; there is nothing to evaluate"):
+            evaluated()
+
+
 def test_items_without_any_event_have_the_least_propensity():
     model, held_out, _ = problem(4, 10, 30, 9)
     plain = evaluate(model, held_out).values["ndcg_100"]

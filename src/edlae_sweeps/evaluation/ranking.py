@@ -57,7 +57,7 @@ def evaluate(
 
     Users without held-out items are left out. Memory is bounded whatever the number of users. `advance(done, users)` is
     called after each batch. Raises SolverError if a score is not finite: such a model ranks nothing; ConfigError for a
-    metric that is unknown or lacks item counts, and DataError for one that no user counts for.
+    metric that is unknown or lacks item counts, and DataError for one that no user counts for, or without any user.
     """
     suite = _suite(model, metrics, item_counts, held_out)
 

@@ -56,7 +56,7 @@ class Suite:
     are of the recommendations to all users with held-out items.
 
     Raises ConfigError for an unknown name, or without `item_counts` where they are needed, and DataError if no user
-    has a held-out item that counts.
+    has held-out items, or none that count for a metric.
     """
 
     def __init__(self, names: Sequence[str], item_counts: NDArray[np.floating] | None, held_out: HeldOut) -> None:
@@ -64,6 +64,8 @@ class Suite:
         self.by_user = [metric for metric in metrics if metric.by_user]
         self.overall = [metric for metric in metrics if not metric.by_user]
         self._weights: dict[View, NDArray[np.float64]] = {}
+        if not held_out.targets.nnz:
+            raise DataError("no user has held-out items; there is nothing to evaluate")
         for metric in self.by_user:
             if metric.view and metric.view not in self._weights:
                 weights = self._weights[metric.view] = _weights(metric, item_counts)
