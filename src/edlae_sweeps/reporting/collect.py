@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from edlae_sweeps.methods import REFERENCE, Look
 from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place, polished
+from edlae_sweeps.settings import METRICS
 from edlae_sweeps.tracking import Experiment, StoredRun
 
-# The metrics that every cell has.
-METRICS = ("ndcg_100", "recall_20", "recall_50")
 # Tags or parameters that must agree for cells to be comparable. Cells that agree in all but the first may be repeats on
 # other splits (see `splits`).
 PROTOCOL = ("data_digest", "results_version", "dtype")

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from edlae_sweeps.plots import Series
-from edlae_sweeps.reporting.collect import METRICS, Collected, StoredCell
+from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.reporting.tuned import marked, tuning
-from edlae_sweeps.settings import Metric, is_metric
+from edlae_sweeps.settings import METRICS, Metric, is_metric
 
 
 def accuracy_table(collected: Collected) -> Table:

@@ -18,13 +18,14 @@ from edlae_sweeps.plots import (
     plot_splits,
     plot_training,
 )
-from edlae_sweeps.reporting.collect import METRICS, Collected
+from edlae_sweeps.reporting.collect import Collected
 from edlae_sweeps.reporting.curves import series
 from edlae_sweeps.reporting.epochs import epochs_by_rank
 from edlae_sweeps.reporting.looks import label, look
 from edlae_sweeps.reporting.pairs import Pair
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.splits import Row, split_panels
+from edlae_sweeps.settings import METRICS
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from edlae_sweeps.reporting.collect import METRICS, StoredCell
-from edlae_sweeps.settings import Metric
+from edlae_sweeps.reporting.collect import StoredCell
+from edlae_sweeps.settings import METRICS, Metric
 
 _AS_GIVEN = "as given"
 

@@ -1,6 +1,7 @@
 """The settings of a run as dataclasses with defaults, their checks, and the keys that identify results."""
 
-from edlae_sweeps.evaluation import Metric, is_metric
+# The names of metrics are settings too, and so the report has them from here.
+from edlae_sweeps.evaluation import METRICS, Metric, is_metric
 from edlae_sweeps.settings.job import DType, GramKind, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
 from edlae_sweeps.settings.metrics import Evaluation, check_metrics
@@ -12,6 +13,7 @@ from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ran
 
 __all__ = [
     "FORMATS",
+    "METRICS",
     "PARALLELS",
     "RESULTS_VERSION",
     "TUNES",
