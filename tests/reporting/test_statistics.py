@@ -35,7 +35,8 @@ def test_paired_equals_its_definitions(size: int):
     assert it.normal == pytest.approx(2 * (1 - stats.norm.cdf(abs(mean) / it.error)))
     assert it.wilcoxon == stats.wilcoxon(differences, zero_method="wilcox").pvalue
     assert it.interval == pytest.approx((mean - 1.959964 * it.error, mean + 1.959964 * it.error))
-    assert (it.better, it.worse) == (np.mean(differences > 0), np.mean(differences < 0))
+    shares = np.mean(differences > 0), np.mean(differences < 0), np.mean(differences == 0)
+    assert (it.better, it.worse, it.tied) == shares
 
 
 def test_signs_of_a_difference_and_of_its_reverse():

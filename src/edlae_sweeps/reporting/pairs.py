@@ -127,7 +127,6 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
     # Pairs come by rank: the sort is stable.
     for pair in sorted(pairs, key=lambda pair: order[pair.competitor]):
         it, (low, high) = pair.statistics, pair.statistics.interval
-        shares = (it.better, it.worse, 1 - it.better - it.worse)
         rows.append(
             (
                 f"{collected.reference} − {pair.competitor}",
@@ -137,7 +136,7 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
                 pair.mark,
                 f"{low:+.4f} to {high:+.4f}",
                 f"{it.effect:+.3f}",
-                *(f"{100 * share:.1f} %" for share in shares),
+                *(f"{100 * share:.1f} %" for share in (it.better, it.worse, it.tied)),
                 *(p_value(p) for p in (it.normal, pair.normal, it.wilcoxon, pair.wilcoxon)),
                 pair.tuning,
             )
@@ -147,8 +146,10 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
 
 
 def _note(pairs: list[Pair], legend: str) -> str:
-    """The legend, and how many pairs are no part of the correction and why."""
+    """The legend, and how many pairs are no part of the correction and why; empty without pairs."""
     unlike = [pair for pair in pairs if not pair.alike]
+    if not pairs:
+        return ""
     if not unlike:
         return legend
     reasons = Counter(pair.tuning.partition(" (")[0] for pair in unlike)

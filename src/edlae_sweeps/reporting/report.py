@@ -92,7 +92,7 @@ def _write(
         made = {
             "accuracy": accuracy_table(collected),
             "pairs": pairs_table(collected, pairs),
-            "statistics": statistics_table(collected, pairs),
+            "statistics": statistics_table(collected, pairs) if pairs else None,
             "diagonal": diagonal_table(collected, diagonals),
             "dataset": dataset_table(collected.best[-1], reader),
             "splits": splits_table(collected, splits, rows) if rows else None,

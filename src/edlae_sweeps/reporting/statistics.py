@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-# Two-sided 95 % quantile of the normal distribution.
-_NORMAL = float(stats.norm.ppf(0.975))
-_COVERAGE = 0.95
+# Intervals reach to these quantiles, below and above: 95 % lie between.
+_QUANTILE = 0.975
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Paired:
 
     mean, error  the mean and its standard error SD/√n (ddof 0)
     effect       Cohen's d_z = mean/SD, the mean in units of the SD of the differences; 0 if they are constant
-    better, worse  shares of users with a difference above and below 0; the rest are tied
+    better, worse, tied  shares of users with a difference above, below and of 0
     normal       p of the mean, two-sided, by the normal approximation; 1 if the differences are constant
     wilcoxon     p of Wilcoxon's signed-rank test, two-sided; users that are tied are dropped (zero_method="wilcox");
                  1 if all are
@@ -30,13 +29,15 @@ class Paired:
     effect: float
     better: float
     worse: float
+    tied: float
     normal: float
     wilcoxon: float
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the mean, by the normal approximation."""
-        return self.mean - _NORMAL * self.error, self.mean + _NORMAL * self.error
+        half = float(stats.norm.ppf(_QUANTILE)) * self.error
+        return self.mean - half, self.mean + half
 
 
 def paired(differences: NDArray[np.floating]) -> Paired:
@@ -50,6 +51,7 @@ def paired(differences: NDArray[np.floating]) -> Paired:
         effect=mean / deviation if deviation else 0.0,
         better=float((differences > 0).mean()),
         worse=float((differences < 0).mean()),
+        tied=float((differences == 0).mean()),
         normal=float(2 * stats.norm.sf(abs(mean) / error)) if error else 1.0,
         wilcoxon=float(stats.wilcoxon(differences, zero_method="wilcox").pvalue) if differences.any() else 1.0,
     )
@@ -80,5 +82,5 @@ def over_splits(differences: Sequence[float], overlap: float) -> tuple[float, fl
     if J < 2:
         return None
     mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    half = float(stats.t.ppf((1 + _COVERAGE) / 2, J - 1)) * deviation * sqrt(1 / J + overlap)
+    half = float(stats.t.ppf(_QUANTILE, J - 1)) * deviation * sqrt(1 / J + overlap)
     return mean - half, mean + half
