@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_up import DATASET, Cell, experiment, log
 
+from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.reporting import Report, report
 from edlae_sweeps.reporting.collect import collect
 from edlae_sweeps.reporting.reader import Reader
@@ -124,6 +125,7 @@ def test_spread_over_splits_and_differences_within_each(made):
         "1", "", "+0.0100", "", "1 of 1",
     ]  # fmt: skip
     assert table["closed", "2"]["closed − method"] == ""
+    assert "Some rows lack splits: compare methods by the differences" in made.page.read_text(encoding="utf-8")
 
 
 def test_a_split_on_which_one_of_two_is_tuned_gives_no_difference(made):
@@ -154,6 +156,25 @@ def test_figures_over_splits_and_of_rivals(made):
 def test_artifacts_of_a_local_store_are_read_where_they_are(store, tmp_path, monkeypatch):
     monkeypatch.setattr("mlflow.MlflowClient.download_artifacts", None)
     assert report(Store(None, store), DATASET, tmp_path, lambda *_: None).page.exists()
+
+
+def test_without_pairs_there_are_no_statistics(store, tmp_path):
+    log(experiment(store, "alone"), Cell("deql", 2, values(0.5)), tmp_path)
+    made = report(Store(None, store), "alone", tmp_path, lambda *_: None)
+    assert (made.page.parent / "pairs.csv").exists()
+    assert not (made.page.parent / "statistics.csv").exists()
+    assert "Holm" not in made.page.read_text(encoding="utf-8")
+
+
+def test_a_lost_artifact_is_named_with_its_run(store, tmp_path):
+    target = experiment(store, "lost")
+    for method in ("closed", "deql"):
+        log(target, Cell(method, 2, values(0.5)), tmp_path)
+    for file in store.glob("artifacts/lost/**/per_user.npz"):
+        file.unlink()
+    run = next(run for run in target.find("tags.kind = 'cell'") if run.params["method"] == "closed")
+    with pytest.raises(TrackingError, match=rf"run {run.id} \(closed, rank 2\): .*per_user.npz.*skip_finished=false"):
+        report(Store(None, store), "lost", tmp_path, lambda *_: None)
 
 
 @pytest.mark.parametrize("gone", [None, "config.yaml", "dataset.json"])

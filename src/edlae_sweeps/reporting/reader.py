@@ -22,8 +22,14 @@ class Reader:
     folder: Path
 
     def arrays(self, cell: StoredCell, name: str) -> Mapping[str, NDArray[Any]]:
-        """The arrays of an npz artifact; TrackingError if it is gone."""
-        return read_arrays(self._fetch(cell, name))
+        """The arrays of an npz artifact; TrackingError, which names the run, if it is gone."""
+        try:
+            return read_arrays(self._fetch(cell, name))
+        except TrackingError as error:
+            raise TrackingError(
+                f"run {cell.run.id} ({cell.method}, rank {cell.rank_text}): {error}; if its {name} is gone, delete the "
+                "run, or compute it again with skip_finished=false"
+            ) from error
 
     def text(self, cell: StoredCell, name: str) -> str | None:
         """A text artifact; None if it is gone."""

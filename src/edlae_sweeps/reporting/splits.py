@@ -74,11 +74,14 @@ def find_splits(collected: Collected, reader: Reader) -> Splits:
     left_out = []
     for protocol, cells in collected.others.items():
         other = _split(cells[0], reader) if own and protocol[1:] == reported.protocol[1:] else None
-        if own and other and own[0] == other[0] and own[1] != other[1] and len(cells) > len(groups.get(other[1], [])):
-            # Of data that differ although their settings and counts agree, those with more cells count.
-            cells, groups[other[1]] = groups.get(other[1], []), cells
-        if cells:
+        if not (own and other and own[0] == other[0] and own[1] != other[1]):
             left_out.append(_left_out(cells))
+            continue
+        # Of data that differ although their seeds, settings and counts agree, those with more cells count.
+        fewer, more = sorted((groups.get(other[1], []), cells), key=len)
+        groups[other[1]] = more
+        if fewer:
+            left_out.append(_left_out(fewer))
     if not own or not groups:
         return Splits({}, None, 0.0, left_out)
     counts = reader.tree(reported, "dataset.json")
@@ -135,6 +138,8 @@ def splits_table(collected: Collected, splits: Splits, rows: Sequence[Row]) -> T
         accuracy = (str(len(values)), f"{fmean(values):.4f}", _deviation(values), spread)
         lines.append((cell.method, cell.rank_text, *accuracy, *_differences(row), tuning_of_all(row.cells)))
     note = _NOTE.format(reference=collected.reference, overlap=splits.overlap, reported=splits.reported)
+    if len({len(row.cells) for row in rows}) > 1:
+        note += " Some rows lack splits: compare methods by the differences, not by the means."
     if unlike := sum(row.unlike for row in rows):
         note += f" {counted(unlike, 'difference')} of cells of a split that were not tuned alike: not shown."
     title = f"Over splits: test nDCG@100 on {len(splits.cells)} splits, seeds {', '.join(map(str, splits.cells))}"
