@@ -70,7 +70,8 @@ def _further(results: Sequence[Result]) -> list[str]:
 
 
 def _print_further(label: str, results: Sequence[Result], names: Sequence[str]) -> None:
-    rows = [["popularity", "", *_values(_popularity(results), "baseline", names)]]
+    baseline = _values(_popularity(results), "baseline", names)
+    rows = [["popularity", "", *baseline]] if any(baseline) else []
     rows += [[result.method, str(result.params["rank"]), *_values(result.metrics, "test", names)] for result in results]
     print_table(f"{label}, test users, further metrics", ("method", "rank", *map(metric_label, names)), rows)
 
