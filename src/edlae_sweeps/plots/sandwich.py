@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from edlae_sweeps.plots.curves import Series, draw
@@ -32,4 +31,4 @@ def plot_sandwich(title: str, bound: Series, lines: Sequence[Series], path: Path
 
 def _excess(line: Series, bounds: dict[int | None, float]) -> Series:
     values = [100 * (1 - bounds[rank] / value) for rank, value in zip(line.ranks, line.values, strict=True)]
-    return Series(line.label, line.style, line.ranks, list(np.asarray(values)))
+    return Series(line.label, line.style, line.ranks, values)

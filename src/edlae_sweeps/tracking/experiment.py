@@ -24,7 +24,7 @@ from edlae_sweeps.tracking.watch import pages
 
 # How much too early the start of a process may be: Linux counts it from the boot, whose time it gives in whole seconds.
 _START_SECONDS = 1
-# Runs read at once: more are not quicker, and take memory.
+# Runs that `find` reads at once. Larger pages are no faster, and take more memory.
 _PAGE = 200
 
 
@@ -41,8 +41,10 @@ class StoredRun:
     artifacts: str = ""
 
     def local(self, name: str) -> Path | None:
-        """The path of an artifact, if the run's are in a folder of this machine and it is there: MLflow takes dozens of
-        milliseconds to find each."""
+        """The path of an artifact in a folder of this machine; None if it is elsewhere, or gone.
+
+        It saves MLflow's look-up, tens of milliseconds for each file.
+        """
         parts = urlsplit(self.artifacts)
         path = Path(url2pathname(parts.path)) / name
         return path if parts.scheme == "file" and path.is_file() else None
