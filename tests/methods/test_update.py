@@ -71,7 +71,7 @@ def test_larger_than_a_block(dropout):
     model = update(fit(wide[:300], dropout), wide[300:], dropout=dropout)
     assert_same(model, fit(wide, dropout))
     C = model.B / model.d
-    np.testing.assert_allclose(C, C.T, rtol=1e-13, atol=0)
+    np.testing.assert_allclose(C, C.T, rtol=0, atol=1e-16)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -118,10 +118,10 @@ def test_other_items_and_other_models_are_refused():
 def test_users_who_were_not_there_cannot_leave(dropout):
     model = fit(X[:100], dropout)
     strangers = np.ones((120, 70))
-    with pytest.raises(DataError, match="item 0 has fewer users than leave"):
+    with pytest.raises(DataError, match="more users leave than have item 0"):
         update(model, strangers, dropout=dropout, remove=True)
     # Without counts, the matrix tells.
-    with pytest.raises(SolverError, match="not positive definite.*remove only users"):
+    with pytest.raises(SolverError, match=r"not positive definite.*remove only users"):
         update(FullRank(model.B, model.d), strangers, dropout=dropout, remove=True)
 
 

@@ -47,7 +47,7 @@ def update(
 
     The rank q of the change is at most r if p = 0; else it is t, the number of items that these users have. It takes
     n²q + q²n + q³/3 flops, and 2qtn more if Z is dense (p > 0, or r > t), against n³ of an inverse: above q = n/3 a new
-    fit takes no longer. Memory: the new B, and q×n numbers. Rounding adds up over many updates as it does over sums.
+    fit may be quicker. Memory: the new B, q×n numbers, and two or three q×q. Each update adds its own rounding.
 
     Raises DataError if X does not fit the model or if the model is no EDLAE, ConfigError for p outside [0, 1), and
     SolverError if A' is not positive definite, because users leave who were not there.
@@ -87,7 +87,9 @@ def _counts(model: FullRank, users: TrainingData, sign: Sign) -> Vector | None:
     missing = np.flatnonzero(counts < -_ROUNDING * users.item_counts)
     if len(missing):
         first = missing[0] if model.item_names is None else model.item_names[missing[0]]
-        raise DataError(f"remove: item {first} has fewer users than leave; remove users that the model was fitted to")
+        raise DataError(
+            f"remove: more users leave than have item {first}; remove only users that the model was fitted to"
+        )
     return counts
 
 
@@ -97,16 +99,15 @@ def _change(model: FullRank, users: TrainingData, dropout: float, sign: Sign) ->
     Z = _rows(users, touched, dropout)
     q, n = Z.shape[0], model.n_items
     if q > n / 3:
-        _log.info("the update has rank %d of %d items: a new fit takes no longer", q, n)
-    W = backend_of(model.B).empty((q, n), model.dtype)
+        _log.info("the update has rank %d with %d items: a new fit may be quicker", q, n)
+    W: NDArray[Any] = backend_of(model.B).empty((q, n), model.dtype)
     for columns in row_blocks(n, _COLUMNS):
         W[:, columns] = -(Z @ model.B[touched, columns])
     # What the diagonal of C has and −B lacks.
     W[:, touched] += Z.toarray() if isinstance(Z, csr_array) else Z
     W /= model.d.astype(model.dtype)
-    small = Z @ W[:, touched].T.astype(np.float64)
     try:
-        factor = Factor(sign * small, np.ones(q), np.float64)
+        factor = Factor(sign * (Z @ W[:, touched].T), np.ones(q), model.dtype)
     except SolverError as error:
         raise _not_definite(sign) from error
     for columns in row_blocks(n, _COLUMNS):
@@ -123,7 +124,7 @@ def _rows(users: TrainingData, touched: NDArray[np.int64], dropout: float) -> cs
     X = X.astype(np.float64)
     gram = (X.T @ X).toarray()
     np.einsum("ii->i", gram)[:] += penalty(users.item_counts[touched], 0.0, dropout)
-    return semidefinite_root(gram).astype(users.dtype)
+    return semidefinite_root(gram).astype(users.dtype, copy=False)
 
 
 def _changed(model: FullRank, W: NDArray[Any], sign: Sign) -> tuple[NDArray[Any], Vector]:
