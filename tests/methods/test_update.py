@@ -112,6 +112,8 @@ def test_other_items_and_other_models_are_refused():
             update(method.fit(training(X), "full"), X, dropout=0)
     with pytest.raises(DataError, match="no full-rank EDLAE"):
         update(FullRank(model.B, np.full(70, np.nan)), X, dropout=0)
+    with pytest.raises(DataError, match="no full-rank EDLAE"):
+        update(Closed(l2=5, dropout=0).fit(training(X), 3), X, dropout=0)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

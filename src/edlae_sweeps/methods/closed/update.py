@@ -22,7 +22,7 @@ from edlae_sweeps.errors import DataError, SolverError
 from edlae_sweeps.linalg import Factor, backend_of, semidefinite_root
 from edlae_sweeps.methods.base import Matrix, Vector
 from edlae_sweeps.methods.shared import check_dropout, penalty
-from edlae_sweeps.models import FullRank
+from edlae_sweeps.models import FullRank, Model
 from edlae_sweeps.models.objective import row_blocks
 from edlae_sweeps.resources import Resources
 
@@ -37,7 +37,7 @@ _ROUNDING = 1e-9
 
 
 def update(
-    model: FullRank, X: Matrix, *, dropout: float, remove: bool = False, resources: Resources | None = None
+    model: Model, X: Matrix, *, dropout: float, remove: bool = False, resources: Resources | None = None
 ) -> FullRank:
     """The model that a fit to all users gives, from `model` and the users who came, or left if `remove`.
 
@@ -53,30 +53,31 @@ def update(
     SolverError if A' is not positive definite, because users leave who were not there.
     """
     check_dropout(dropout)
-    _check_edlae(model)
-    users = TrainingData(X, model.dtype)
-    if users.n_items != model.n_items:
+    edlae = _edlae(model)
+    users = TrainingData(X, edlae.dtype)
+    if users.n_items != edlae.n_items:
         raise DataError(
-            f"X has {users.n_items} items, but the model has {model.n_items}: give the same items in the same order, "
+            f"X has {users.n_items} items, but the model has {edlae.n_items}: give the same items in the same order, "
             "or fit a model of the new ones"
         )
     sign: Sign = -1 if remove else 1
-    counts = _counts(model, users, sign)
+    counts = _counts(edlae, users, sign)
     if not users.events:
-        return model
+        return edlae
     with (resources or Resources.here()).limit_threads():
-        W = _change(model, users, dropout, sign)
-        B, d = _changed(model, W, sign)
-    return replace(model, B=B, d=d, item_counts=counts, record=None)
+        W = _change(edlae, users, dropout, sign)
+        B, d = _changed(edlae, W, sign)
+    return replace(edlae, B=B, d=d, item_counts=counts, record=None)
 
 
-def _check_edlae(model: FullRank) -> None:
-    """Raise DataError unless C is in the model and d is 1 ⊘ diag C."""
-    if np.isnan(model.d).any() or not (np.abs(model.B.diagonal()) < _ZERO).all():
+def _edlae(model: Model) -> FullRank:
+    """The model. Raises DataError unless C is in it, and its d is 1 ⊘ diag C."""
+    if not isinstance(model, FullRank) or np.isnan(model.d).any() or not (np.abs(model.B.diagonal()) < _ZERO).all():
         raise DataError(
             'update: this model is no full-rank EDLAE or EASE; fit one with method closed and rank="full", or fit this '
             "method again to all users"
         )
+    return model
 
 
 def _counts(model: FullRank, users: TrainingData, sign: Sign) -> Vector | None:
