@@ -139,7 +139,11 @@ def safe_threads(row_bytes: int) -> Iterator[None]:
     don't, the threads overwrite other memory (OpenBLAS issues 1413 and 2562; seen at n = 41,140 in float32 with two
     threads).
     """
-    with threadpool_limits(1 if row_bytes > blas_threads() * _SHARE_BYTES else None, user_api="blas"):
+    # Asking for the threads takes milliseconds, longer than a small matrix.
+    if row_bytes <= _SHARE_BYTES or row_bytes <= blas_threads() * _SHARE_BYTES:
+        yield
+        return
+    with threadpool_limits(1, user_api="blas"):
         yield
 
 
