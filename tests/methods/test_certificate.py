@@ -1,15 +1,19 @@
 """The lower bound of Eq. 7: never above any value that is reached, and equal to the optimum where that is known."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 from cases import topics, training
+from reference import algorithm_1, eq7
+from reference import penalty as reference_penalty
 from scipy.optimize import minimize
 
 from edlae_sweeps.linalg import Factor
 from edlae_sweeps.methods import Admm, Closed, ZeroDiag
-from edlae_sweeps.methods.closed.certificate import Planes, Tangent, lower_bounds
+from edlae_sweeps.methods.closed.certificate import certificate_bytes, lower_bounds
+from edlae_sweeps.methods.closed.planes import Planes
 from edlae_sweeps.methods.closed.polish import Factors, best_decoder, descend, objective
 from edlae_sweeps.methods.shared import penalty
 
@@ -25,10 +29,7 @@ def small_problem(seed: int):
 
 def reference_objective(X, l2, dropout, W):
     """Eq. 7 by its definition."""
-    G = X.T @ X
-    off = W - np.diag(np.diag(W))
-    weights = l2 + dropout / (1 - dropout) * np.diag(G)
-    return ((X - X @ off) ** 2).sum() + (weights[:, None] * off**2).sum()
+    return eq7(X, W, reference_penalty(X, l2, dropout))
 
 
 def numeric_minimum(X, l2, dropout, weights, start):
@@ -44,15 +45,14 @@ def test_no_value_is_below_the_bound_on_1000_small_problems():
         data = training(X)
         weights = penalty(data.item_counts, l2, dropout)
         bound = lower_bounds(data.gram, weights, [k])[k]
-        method = Closed(l2=l2, dropout=dropout)
-        model = method.fit(data, k)
         n = X.shape[1]
-        values = [reference_objective(X, l2, dropout, model.U @ model.V.T)]
-        for start in (model.U, model.V, random.standard_normal((n, k))):
+        U, V = algorithm_1(X, np.diag(weights), k)
+        values = [reference_objective(X, l2, dropout, U @ V.T)]
+        for start in (U, V, random.standard_normal((n, k))):
             better = best_decoder(data.gram, weights, Factors(start, start))
             values.append(reference_objective(X, l2, dropout, better.U @ better.V.T))
         if seed % 20 == 0:
-            for start in (Factors(model.U, model.V), Factors(*random.standard_normal((2, n, k)))):
+            for start in (Factors(U, V), Factors(*random.standard_normal((2, n, k)))):
                 lower, _ = descend(data.gram, weights, start, 200)
                 values.append(reference_objective(X, l2, dropout, lower.U @ lower.V.T))
         assert bound <= min(values) * (1 + 1e-9) + 1e-9, seed
@@ -62,6 +62,53 @@ def test_no_value_is_below_the_bound_on_1000_small_problems():
         exact += bound > 0.999 * min(values)
     # It is close to what is reached for many of them: a bound of zero would pass the rest of this test.
     assert exact > 300
+
+
+def test_weights_of_a_search_in_float32_give_a_bound_too():
+    # λ is so small that diag C is wrong by a third in float32.
+    G = np.array([[628.0, 265, 369, 369], [265, 267, 8, 8], [369, 8, 371, 371], [369, 8, 371, 371]])
+    weights, random = np.full(4, 1.73e-4), np.random.default_rng(0)
+    values = []
+    for _ in range(10):
+        start = best_decoder(G, weights, Factors(*random.standard_normal((2, 4, 1))))
+        lower, _ = descend(G, weights, start, 300)
+        values.append(objective(G, weights, best_decoder(G, weights, lower)))
+    for dtype in ("float32", "float64"):
+        bound = lower_bounds(G.astype(dtype), weights, [1])[1]
+        assert 0.99 * min(values) < bound <= min(values) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("l2", "dropout"), [(1e-6, 0.0), (1e3, 0.0), (0.1, 1 - 1e-6)])
+def test_extreme_penalties_with_items_twice_and_in_all_baskets_and_never(l2, dropout):
+    random = np.random.default_rng(3)
+    X = (random.random((30, 8)) < 0.3).astype(float)
+    X[:, 4:6], X[:, 6], X[:, 7] = X[:, :2], 1, 0
+    G, n = X.T @ X, X.shape[1]
+    weights = penalty(np.diag(G), l2, dropout)
+    full = float((1 / np.diag(np.linalg.inv(G + np.diag(weights))) - weights).sum())
+    bounds = lower_bounds(G, weights, [1, 2, n - 1, n])
+    for k, bound in bounds.items():
+        start = best_decoder(G, weights, Factors(*random.standard_normal((2, n, k))))
+        lower, _ = descend(G, weights, start, 300)
+        value = reference_objective(X, l2, dropout, lower.U @ lower.V.T)
+        assert full * (1 - 1e-6) <= bound <= value * (1 + 1e-6)
+    # All columns of the full-rank model fit into n dimensions.
+    assert bounds[n] == pytest.approx(full)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("k", [5, 60, 390])
+def test_memory_is_as_estimated(dtype, k):
+    data = training(topics(600, 400), dtype)
+    gram, weights = data.gram, penalty(data.item_counts, 5.0, 0.2)
+    lower_bounds(gram, weights, [1])
+    tracemalloc.start()
+    try:
+        lower_bounds(gram, weights, [k])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0.6 < peak / certificate_bytes(400, k, gram.itemsize) < 1.1
 
 
 @pytest.mark.parametrize("method", [Closed, Admm, ZeroDiag])
@@ -120,33 +167,37 @@ def test_cost_of_any_range_is_at_least_the_convex_cost():
         assert 0 < convex <= exact * (1 + 1e-9)
 
 
-def test_tangents_touch_the_cost_and_stay_below():
+def test_every_weight_is_a_bound_on_the_cost_and_the_slope_touches_it():
     data = training(topics(40, 9))
     planes = Planes.of(data.gram, penalty(data.item_counts, 1.0, 0.2), np.float64)
     random = np.random.default_rng(1)
 
-    def at(tangent: Tangent, x, y):
-        return (tangent.of_b * (1 - y) - tangent.of_u * x).sum()
+    def linear(t, x, y):
+        return (planes.offset(t) * (1 - y) - t * x).sum()
 
     for _ in range(50):
         (x, y), (u, v) = random.random((2, 2, 9))
-        tangent = planes.tangent(x, y)
-        np.testing.assert_allclose(at(tangent, x, y), planes.cost(x, y), atol=1e-12)
-        assert at(tangent, u, v) <= planes.cost(u, v) + 1e-9
-        other = planes.tangent(u, v).towards(tangent, 0.3)
-        assert at(other, x, y) <= planes.cost(x, y) + 1e-9
+        t = planes.slope(x, y)
+        np.testing.assert_allclose(linear(t, x, y), planes.cost(x, y), atol=1e-12)
+        for weight in (t, 3 * t, random.exponential(size=9) * planes.worth):
+            assert linear(weight, u, v) <= planes.cost(u, v) + 1e-9
+    # As large as it may be: a minimum over a fine grid is no smaller, and hardly larger.
+    mu = np.linspace(0, 1, 10_001)[:, None]
+    grid = (planes.worth * (1 - mu) / (1 + planes.r * mu) + t * mu).min(axis=0)
+    assert np.all(planes.offset(t) <= grid * (1 + 1e-12))
+    np.testing.assert_allclose(planes.offset(t), grid, rtol=1e-6)
 
 
 def test_eigenpairs_by_products_and_by_an_array_agree():
     data = training(topics(400, 250))
     planes = Planes.of(data.gram, penalty(data.item_counts, 5.0, 0.2), np.float64)
     half = np.full(250, 0.3)
-    tangent = planes.tangent(half, half)
-    expected = np.linalg.eigvalsh(planes._sum(tangent))[::-1]
-    by_products = planes.eigenpairs(tangent, 4)
+    t = planes.slope(half, half)
+    expected = np.linalg.eigvalsh(planes._sum(t), UPLO="U")[::-1]
+    by_products = planes.eigenpairs(t, 4)
     assert by_products.steps > 0
     np.testing.assert_allclose(by_products.values, expected[:4], rtol=1e-3)
-    np.testing.assert_allclose(planes.bound(tangent, 4), tangent.of_b.sum() - expected[:4].sum())
+    np.testing.assert_allclose(planes.bound(t, 4), planes.offset(t).sum() - expected[:4].sum())
 
 
 def test_factor():

@@ -8,7 +8,7 @@ from pathlib import Path
 from edlae_sweeps.datasets import Prepared, TrainingData
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import backend_for, on_cpu
-from edlae_sweeps.methods import Rank
+from edlae_sweeps.methods import Rank, largest_rank
 from edlae_sweeps.methods.closed.certificate import certificate_bytes
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
 from edlae_sweeps.serving import UserHistory
@@ -41,8 +41,9 @@ def memory_needed(settings: Settings, ranks: Sequence[Rank], data: TrainingData,
         needed = method.estimate(data, ranks, resources).model_bytes
     else:
         needed = arrays_needed(settings, ranks, data, resources)
-    if settings.certificate:
-        needed = max(needed, data.n_items**2 * data.dtype.itemsize + certificate_bytes(data.n_items))
+    if settings.certificate and (k := largest_rank(ranks)):
+        n, itemsize = data.n_items, data.dtype.itemsize
+        needed = max(needed, n * n * itemsize + certificate_bytes(n, k, itemsize))
     return PROCESS_BYTES + needed
 
 

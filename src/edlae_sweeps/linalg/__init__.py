@@ -9,7 +9,7 @@ from edlae_sweeps.linalg.deflation import deflated
 from edlae_sweeps.linalg.device import check_device, on_cpu, operator_of, settle, with_fallback
 from edlae_sweeps.linalg.eigen import eigen_products, eigen_workspace, leading_eigenpairs, uses_blocks
 from edlae_sweeps.linalg.eigen_dense import dense_workspace, eigenvalues
-from edlae_sweeps.linalg.factor import Factor, semidefinite_root
+from edlae_sweeps.linalg.factor import Factor, add_outer, semidefinite_root
 from edlae_sweeps.linalg.general import invert_general
 from edlae_sweeps.linalg.krylov import Eigenpairs, Product, basis_columns, block_krylov, block_workspace
 from edlae_sweeps.linalg.parts import WIDTH, Each, column_blocks, in_threads, team
@@ -28,6 +28,7 @@ __all__ = [
     "Inverse",
     "InverseDiagonal",
     "Product",
+    "add_outer",
     "backend_for",
     "backend_of",
     "basis_columns",

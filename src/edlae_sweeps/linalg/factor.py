@@ -59,6 +59,18 @@ class Factor:
         return diagonal
 
 
+def add_outer(T: NDArray[Any], total: NDArray[Any] | None = None) -> NDArray[Any]:
+    """The upper triangle of `total` + TTᵀ (n, n), in the place of `total` if it is given; n²b flops for T (n, b).
+
+    T is in Fortran order, `total` and the result are in C order. Nothing but a new total takes memory.
+    """
+    (syrk,) = get_blas_funcs(("syrk",), (T,))
+    # BLAS is column-major: the upper triangle is the lower one of the transpose.
+    more = {} if total is None else {"beta": 1, "c": total.T, "overwrite_c": 1}
+    result: NDArray[Any] = syrk(1, T, lower=1, **more)
+    return result.T
+
+
 def semidefinite_root(a: NDArray[Any]) -> NDArray[Any]:
     """Z (q, n) with ZᵀZ = A, for a symmetric positive semidefinite A (n, n) of rank q, which may be overwritten.
 
