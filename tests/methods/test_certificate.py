@@ -268,3 +268,19 @@ def test_descent_comes_as_low_as_numeric_derivatives_do():
     numeric = numeric_minimum(X, l2, dropout, weights, np.concatenate([part.ravel() for part in start]))
     assert done > 1
     assert reference_objective(X, l2, dropout, lower.U @ lower.V.T) <= 1.02 * numeric
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("polish", ["v_step", "lbfgs"])
+def test_polish_of_ranks_up_to_the_number_of_items(dtype, polish):
+    """Then V is 0/0, where rounding must not pass for a gain."""
+    for seed in range(5):
+        X = (np.random.default_rng(seed).random((9, 8)) < 0.4).astype(float)
+        data = training(X, dtype)
+        for k in (6, 7, 8):
+            model = Closed(l2=1, dropout=0.1, polish=polish).fit(data, k)
+            metrics = model.record.metrics()
+            value = reference_objective(X, 1, 0.1, model.U.astype(float) @ model.V.T.astype(float))
+            bound = lower_bounds(data.gram, penalty(data.item_counts, 1, 0.1), [k])[k]
+            assert bound * (1 - 1e-4) <= value <= metrics["eq7/closed_form"] * (1 + 1e-4)
+            assert metrics["eq7/polished"] == pytest.approx(value, rel=1e-3)

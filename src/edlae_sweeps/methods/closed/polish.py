@@ -24,6 +24,8 @@ Polish = Literal["none", "v_step", "lbfgs"]
 _PAIRS = 8
 # A smaller share of the largest eigenvalue is rounding.
 _DEPENDENT = 1e-12
+# The rounding of Eq. 7 of an item in units of ε times its terms.
+_ROUNDING = 8
 
 
 class Factors(NamedTuple):
@@ -61,7 +63,8 @@ def best_decoder(gram: Gram, penalty: Vector, factors: Factors) -> Factors:
         V = ((1 − y)∘FQ⁻¹ − (a − w)∘UQ⁻¹) ⊘ (x∘(a − w) + (1 − y)²)
 
     In float64 but for the product. Columns of U that depend on others get no weight of their own. Where the divisor
-    vanishes the minimum need not be attained; a row whose rounding makes it worse than the given one is not taken.
+    vanishes the minimum need not be attained, and close to that V is rounding, so a row is taken only if it lowers Eq. 7
+    by more than the rounding of its terms.
     """
     U = factors.U.astype(np.float64)
     a = gram.diagonal().astype(np.float64) + penalty
@@ -77,17 +80,22 @@ def best_decoder(gram: Gram, penalty: Vector, factors: Factors) -> Factors:
     V = ((1 - y)[:, None] * F_root - rest[:, None] * U_root) @ root.T
     V = np.divide(V, divisor, out=np.zeros_like(V), where=divisor > np.finfo(np.float64).eps)
     V = V.astype(factors.V.dtype)
-    better = _by_item(a, UtF, U, F, V) < _by_item(a, UtF, U, F, factors.V)
+    del U_root, F_root
+    gain = _by_item(a, UtF, U, F, factors.V) - _by_item(a, UtF, U, F, V)
+    for part in (UtF, U, F):
+        np.abs(part, out=part)
+    terms = _by_item(a, UtF, U, F, np.abs(V), sign=1)
+    better = gain > _ROUNDING * np.finfo(factors.V.dtype).eps * terms
     return Factors(factors.U, np.where(better[:, None], V, factors.V))
 
 
 def _by_item(
-    a: Vector, UtF: NDArray[np.float64], U: NDArray[np.float64], F: NDArray[np.float64], V: NDArray[Any]
+    a: Vector, UtF: NDArray[Any], U: NDArray[Any], F: NDArray[Any], V: NDArray[Any], sign: Literal[1, -1] = -1
 ) -> Vector:
-    """Eq. 7 of each item (n,), but for g."""
+    """Eq. 7 of each item (n,), but for g; with sign 1 and absolute values, the size of its terms."""
     V = V.astype(np.float64)
     beta, rho = row_sums(U, V), row_sums(F, V)
-    cost: Vector = row_sums(V @ UtF, V) - 2 * (1 + beta) * rho + (2 + beta) * beta * a
+    cost: Vector = row_sums(V @ UtF, V) + sign * 2 * (1 + beta) * rho + (2 + beta) * beta * a
     return cost
 
 
