@@ -82,7 +82,7 @@ class Method(Options, ABC, Generic[S]):
     by_products: ClassVar[bool] = False
     product_options: ClassVar[frozenset[str]] = frozenset()
 
-    # Whether Eq. 7 is what the method minimises, and its states hold the full-rank EDLAE: `certificate` is for these.
+    # Whether Eq. 7 is what the method minimises: `certificate` is for these.
     minimises_eq7: ClassVar[bool] = False
     # Whether it also needs all of its memory on the CPU when it computes on a device.
     host_arrays: ClassVar[bool] = False

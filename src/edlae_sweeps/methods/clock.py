@@ -12,10 +12,12 @@ class Clock:
         self._start = time.perf_counter()
 
     def elapsed(self) -> float:
+        """Seconds so far."""
         return time.perf_counter() - self._start
 
     @contextmanager
     def paused(self) -> Iterator[None]:
+        """Leave the time of a block out."""
         pause = time.perf_counter()
         yield
         self._start += time.perf_counter() - pause
