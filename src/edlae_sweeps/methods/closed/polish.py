@@ -63,8 +63,8 @@ def best_decoder(gram: Gram, penalty: Vector, factors: Factors) -> Factors:
         V = ((1 − y)∘FQ⁻¹ − (a − w)∘UQ⁻¹) ⊘ (x∘(a − w) + (1 − y)²)
 
     In float64 but for the product. Columns of U that depend on others get no weight of their own. Where the divisor
-    vanishes the minimum need not be attained, and close to that V is rounding, so a row is taken only if it lowers Eq. 7
-    by more than the rounding of its terms.
+    vanishes the minimum need not be attained, and near that V is mostly rounding. So a row is taken only if it lowers
+    Eq. 7 by more than the rounding of its terms.
     """
     U = factors.U.astype(np.float64)
     a = gram.diagonal().astype(np.float64) + penalty
