@@ -10,7 +10,7 @@ from reference import algorithm_1, eq7
 from reference import penalty as reference_penalty
 from scipy.optimize import minimize
 
-from edlae_sweeps.linalg import Factor
+from edlae_sweeps.linalg import Factor, add_outer
 from edlae_sweeps.methods import Admm, Closed, ZeroDiag
 from edlae_sweeps.methods.closed.certificate import certificate_bytes, lower_bounds
 from edlae_sweeps.methods.closed.planes import Planes
@@ -213,6 +213,16 @@ def test_factor():
     np.testing.assert_allclose(factor.product(factor.transposed_product(Y)), A @ Y)
     np.testing.assert_allclose(factor.transposed_solve(factor.solve(Y)), np.linalg.solve(A, Y))
     np.testing.assert_allclose(factor.inverse_diagonal(), np.diag(np.linalg.inv(A)))
+
+
+def test_outer_products_are_added_in_place():
+    random = np.random.default_rng(0)
+    T, more = (np.asfortranarray(random.standard_normal((20, b))) for b in (20, 7))
+    total = add_outer(T)
+    both = add_outer(more, total)
+    assert np.shares_memory(both, total)
+    assert both.flags.c_contiguous
+    np.testing.assert_allclose(np.triu(both), np.triu(T @ T.T + more @ more.T))
 
 
 def _decoded(U, v):
