@@ -37,7 +37,7 @@ class Elsa(Trained[State]):
     """
 
     name: ClassVar[str] = "elsa"
-    look: ClassVar[Look] = Look("ELSA", {"color": "darkcyan", "linestyle": (0, (1, 1)), "marker": "*"})
+    look: ClassVar[Look] = Look("ELSA", {"color": "olive", "linestyle": (0, (1, 1)), "marker": "*"})
 
     epochs: int = 10
     batch: int = 256
