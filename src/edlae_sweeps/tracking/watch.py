@@ -82,7 +82,7 @@ def running(client: MlflowClient, experiments: Sequence[str], extra: str = "") -
 
 
 def pages(client: MlflowClient, experiments: Sequence[str], query: str, size: int = 1000) -> list[MlflowRun]:
-    """All runs that match an MLflow filter, oldest first, in pages of `size`. MLflow takes 100 KiB for a run of a page."""
+    """All runs that match an MLflow filter, oldest first, in pages of `size`. Each run of a page takes 100 KiB."""
     # A run that starts to match while pages are read moves others to the next page, where they come a second time.
     runs: dict[str, MlflowRun] = {}
     token: str | None = None
