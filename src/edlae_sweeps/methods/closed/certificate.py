@@ -43,7 +43,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from edlae_sweeps.datasets import Advance
 from edlae_sweeps.linalg import block_workspace, dense_workspace, uses_blocks
@@ -129,6 +128,9 @@ def _best_mix(planes: Planes, met: Sequence[tuple[Vector, Vector]]) -> tuple[Vec
     """The convex combination of the pairs x, y with the least cost."""
     if len(met) == 1:
         return met[0]
+    # Most jobs need none of it, and it takes a while to import.
+    from scipy.optimize import minimize
+
     xs, ys = (np.stack(parts) for parts in zip(*met, strict=True))
     count = len(met)
     start = np.full(count, 1 / count)

@@ -11,7 +11,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.optimize import minimize
 
 from edlae_sweeps.datasets import Advance, Gram
 from edlae_sweeps.linalg import Factor
@@ -112,6 +111,9 @@ def descend(
 
     The infimum need not be attained: entries of β can grow without end, so the number of iterations is bounded.
     """
+    # Most jobs need none of it, and it takes a while to import.
+    from scipy.optimize import minimize
+
     problem, done = _Whitened(gram, penalty, start.U.shape), 0
 
     def count(_variables: NDArray[np.float64]) -> None:
