@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from filling import fill
+from filling import fill, run
 from mlflow import MlflowClient
 
 from edlae_sweeps.errors import ConfigError
@@ -37,13 +37,13 @@ def cells(store) -> dict[tuple[str, str, str], dict[str, float]]:
     (experiment,) = client.search_experiments(filter_string="name = 'synthetic'")
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell' and params.l2 = '5.0'")
     kept = {}
-    for run in runs:
-        params = run.data.params
-        if "eq7/lower_bound" in run.data.metrics:
-            kept[params["method"], params["rank"], params.get("polish", "none")] = run.data.metrics
+    for stored in runs:
+        params = stored.data.params
+        if "eq7/lower_bound" in stored.data.metrics:
+            kept[params["method"], params["rank"], params.get("polish", "none")] = stored.data.metrics
         elif params["rank"] != "full":
             # The cell that did not ask for one.
-            assert not [name for name in run.data.metrics if name.startswith("eq7/")]
+            assert not [name for name in stored.data.metrics if name.startswith("eq7/")]
     return kept
 
 
@@ -91,6 +91,23 @@ def test_report_has_the_bound_beside_each_method(store, cells):
     assert float(numbers["closed", "2"]["train/objective"]) > float(
         numbers["closed (polished)", "2"]["train/objective"]
     )
+
+
+def test_a_finished_cell_without_the_bound_is_computed_again(tmp_path, new_store):
+    new_store(tmp_path)
+    job = ("rank=[2,full]", "method=closed", "skip_finished=true", *POINT)
+    plain = run(tmp_path, *job)
+    bounded = run(tmp_path, *job, "certificate=true")
+    again = run(tmp_path, *job, "certificate=true")
+    for cells in zip(plain, bounded, again, strict=True):
+        assert len({cell.tags["run_key"] for cell in cells}) == 1
+        low = cells[0].params["rank"] == 2
+        assert ["eq7/lower_bound" in cell.metrics for cell in cells] == [False, low, low]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'synthetic'")
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+    # The full rank has no bound, and was taken from the store the second time.
+    assert sorted(stored.data.params["rank"] for stored in runs) == ["2", "2", "full"]
 
 
 def test_polished_variants_come_after_their_method():
