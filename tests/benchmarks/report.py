@@ -1,6 +1,6 @@
 """Seconds and memory (Linux) of a report on a store of many made-up cells: splits × methods × ranks × repeats.
 
-Example: python tests/benchmarks/report.py --repeats 5 --folder /tmp/cells    (2,000 cells; a second call fills no more)
+Example: python tests/benchmarks/report.py --repeats 5 --folder FOLDER    (2,000 cells; a second call fills no more)
 """
 
 import argparse
