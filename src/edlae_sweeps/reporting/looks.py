@@ -39,7 +39,9 @@ def look(method: str) -> Look:
     for variant, style in _VARIANTS.items():
         if method.endswith(variant):
             plain = look(method.removesuffix(variant))
-            return replace(plain, label=plain.label + variant, style={**plain.style, **style})
+            # A polished model is beyond the paper; products are another way to the paper's.
+            in_paper = plain.in_paper and variant != _POLISHED
+            return replace(plain, label=plain.label + variant, style={**plain.style, **style}, in_paper=in_paper)
     return METHODS[method].look if method in METHODS else Look(label=method, style={})
 
 
