@@ -2,6 +2,7 @@
 
 # The names of metrics are settings too, and so the report has them from here.
 from edlae_sweeps.evaluation import METRICS, Metric, is_metric
+from edlae_sweeps.settings.commands import command, dataset_overrides, hydra_text, shell_line
 from edlae_sweeps.settings.job import DType, GramKind, OnError, Settings, cache_dir, check_against_data
 from edlae_sweeps.settings.keys import RESULTS_VERSION, run_key, study_key
 from edlae_sweeps.settings.metrics import Evaluation, check_metrics
@@ -43,11 +44,15 @@ __all__ = [
     "cache_dir",
     "check_against_data",
     "check_metrics",
+    "command",
+    "dataset_overrides",
+    "hydra_text",
     "is_metric",
     "recorded_settings",
     "redacted",
     "run_key",
     "search_space",
+    "shell_line",
     "study_key",
     "table_format",
 ]
