@@ -14,7 +14,8 @@ from pathlib import Path
 from edlae_sweeps.process import has_ended, machine, process_tags
 
 # .MACHINE-PID-START-RANDOM.tmp says which process writes. Its length does not depend on the name that it stands for.
-_NAME = re.compile(r"\.(?P<machine>[0-9a-f]{12})-(?P<pid>[0-9]+)-(?P<pid_ticks>[0-9.]*)-[0-9a-f]{12}\.tmp")
+# SQLite's journal has the name of its database in front.
+_NAME = re.compile(r"\.(?P<machine>[0-9a-f]{12})-(?P<pid>[0-9]+)-(?P<pid_ticks>[0-9.]*)-[0-9a-f]{12}\.tmp(?:-journal)?")
 # Earlier versions: .NAME-RANDOM, which does not say who writes.
 _OLD_NAME = re.compile(r"\..+-[0-9a-f]{32}")
 _OLD_SECONDS = 24 * 3600

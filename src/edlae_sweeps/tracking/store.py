@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.tracking.creation import create, database_file
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.moved import follow_move
@@ -29,11 +30,15 @@ class Store:
         self._directory = directory.absolute()
         self.uri = uri or database_uri(self._directory)
         with one_line_errors(self.uri):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            file = database_file(self.uri)
+            folder = file.parent if file else self._directory
+            for path in (self._directory, folder):
+                path.mkdir(parents=True, exist_ok=True)
             # Processes that create the same database or experiment at the same time race.
-            self._lock = FileLock(self._directory / ".lock", timeout=_LOCK_SECONDS)
-            # A database that is half made can't be opened again.
+            self._lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
             with self._lock, stops_deferred():
+                if file:
+                    create(file)
                 probe(self.uri)
                 follow_move(self.uri, self._directory)
                 self._client = MlflowClient(self.uri)

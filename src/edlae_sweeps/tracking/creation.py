@@ -1,0 +1,28 @@
+"""A new SQLite database, which MLflow fills with tables in dozens of migrations."""
+
+from pathlib import Path
+
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import make_url
+
+from edlae_sweeps.disk import remove_leftovers, whole
+
+
+def database_file(uri: str) -> Path | None:
+    """The file of an SQLite database; None for another database, a server, and a database in memory."""
+    name = make_url(uri).database if uri.startswith("sqlite") else None
+    return None if not name or name == ":memory:" else Path(name)
+
+
+def create(path: Path) -> None:
+    """Make the database at `path` with MLflow's tables if there is none; it gets its name once it is complete.
+
+    A kill amid the migrations would leave a database that can't be opened again. The caller holds the lock of the
+    store. Raises OSError, and what MLflow raises.
+    """
+    if path.exists() and path.stat().st_size:
+        return
+    remove_leftovers(path.parent)
+    with whole(path) as written:
+        store = SqlAlchemyStore(f"sqlite:///{written}", (path.absolute().parent / "artifacts").as_uri())
+        store.engine.dispose()
