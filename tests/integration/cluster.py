@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+import requests
 
 from .conftest import free_port, mlflow_server, wait_until
 
@@ -145,6 +146,16 @@ def postgres(folder: Path) -> Iterator[str]:
         wait_until(lambda: subprocess.run([tools / "pg_isready", *address], capture_output=True).returncode == 0)
         subprocess.run([tools / "createdb", *address, "mlflow"], check=True, capture_output=True)
         yield f"postgresql://postgres@127.0.0.1:{port}/mlflow"
+
+
+@contextmanager
+def mlflow_on_postgres(folder: Path) -> Iterator[str]:
+    """MLflow's server on a new PostgreSQL database in `folder`, as in `postgres`; yields its URI."""
+    (folder / "mlflow").mkdir()
+    with postgres(folder) as database, mlflow_server(folder / "mlflow", database) as (_, uri):
+        # It creates its tables at the first request.
+        assert requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=120).ok
+        yield uri
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import ViewType
 
 COMMAND = [sys.executable, "-m", "edlae_sweeps"]
 
@@ -24,6 +25,13 @@ def all_runs(folder: Path) -> list:
     store = client(folder)
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     return list(store.search_runs(experiments, order_by=["attributes.start_time"]))
+
+
+def everything(uri: str) -> list:
+    """All runs of a store, those that were withdrawn too."""
+    client = MlflowClient(uri)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, run_view_type=ViewType.ALL, max_results=5000))
 
 
 def wait_until(condition, seconds: float = 60) -> None:

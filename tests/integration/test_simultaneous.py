@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
-from mlflow import MlflowClient
-from mlflow.entities import ViewType
 
-from .cluster import missing, postgres
-from .conftest import mlflow_server, wait_until
+from .cluster import missing, mlflow_on_postgres
+from .conftest import everything, wait_until
 
 SMALL = ("dataset=synthetic", "dataset.n_users=800", "dataset.n_items=150", "dataset.topics=5",
          "dataset.heldout_users=150", "threads=1")  # fmt: skip
@@ -19,13 +16,6 @@ SEARCH = ("rank=[2,5]", "tune=optuna", "tune.n_trials=4")
 # Four times the same search, twice the same fit, two other fits.
 EIGHT = [SEARCH] * 4 + [("rank=3",)] * 2 + [("rank=4",), ("rank=6",)]
 ROUNDS = 5
-
-
-def everything(uri: str) -> list:
-    """All runs of a store, those that were withdrawn too."""
-    client = MlflowClient(uri)
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return list(client.search_runs(experiments, run_view_type=ViewType.ALL, max_results=5000))
 
 
 def eight_at_once(start, folder: Path, uri: str | None) -> None:
@@ -70,9 +60,7 @@ def server_on_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     for path in (folder, *folder.parents[:3]):
         if path.name.startswith(("postgres", "pytest-")):
             path.chmod(0o755)
-    with postgres(folder) as database, mlflow_server(folder, database) as (_, uri):
-        # It creates its tables at the first request.
-        assert requests.get(f"{uri}/api/2.0/mlflow/experiments/search?max_results=1", timeout=120).ok
+    with mlflow_on_postgres(folder) as uri:
         yield uri
 
 
