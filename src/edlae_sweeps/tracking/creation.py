@@ -24,5 +24,6 @@ def create(path: Path) -> None:
         return
     remove_leftovers(path.parent)
     with whole(path) as written:
-        store = SqlAlchemyStore(f"sqlite:///{written}", (path.absolute().parent / "artifacts").as_uri())
+        artifacts = (path.absolute().parent / "artifacts").as_uri()
+        store = SqlAlchemyStore(f"sqlite:///{written}", artifacts)  # type: ignore[no-untyped-call]
         store.engine.dispose()
