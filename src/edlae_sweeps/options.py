@@ -1,13 +1,21 @@
 """Options as dataclasses: defaults in the class, checked when an object is made, printed without the defaults."""
 
 import types
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from edlae_sweeps.errors import ConfigError
 
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number below 2**63",
+    float: "a number",
+    str: "a text of UTF-8 without NUL",
+}
+# Databases and arrays hold whole numbers below this.
+_MOST = 2**63
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -68,8 +76,23 @@ def _default(field: Field[Any]) -> Any:
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a field of this type takes the value."""
     if kind in (int, float):
-        return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-    return kind not in _KINDS or isinstance(value, kind)
+        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+        return number and (kind is float or -_MOST <= value < _MOST)
+    if kind is str:
+        return isinstance(value, str) and _is_text(value)
+    if _is_mapping(kind):
+        return isinstance(value, Mapping)
+    return kind is not type(None) and (kind is not bool or isinstance(value, bool))
+
+
+def _is_text(value: str) -> bool:
+    """Whether file systems, databases and tables take a text: no NUL, and no bytes that are not UTF-8."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def _converted(value: Any, kind: Any) -> Any:
@@ -85,6 +108,8 @@ def _converted(value: Any, kind: Any) -> Any:
 
 def _kind(member: Any) -> str:
     """A type in words."""
+    if _is_mapping(member):
+        return "a group of keys"
     if get_origin(member) is tuple:
         return f"a list, each entry {_KINDS.get(get_args(member)[0], 'a value')}"
     return _KINDS.get(member, "another value")

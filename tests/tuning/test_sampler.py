@@ -76,13 +76,13 @@ def test_the_first_of_equals_is_best():
 
 
 def test_a_grid_is_enumerated_and_ends():
-    points = grid(SPACE, 3)
+    points = list(grid(SPACE, 3))
     assert points[0] == {"l2": 1.0, "dropout": 0.0}
     assert points[-1] == {"l2": 1000.0, "dropout": 0.8}
     assert sorted({round(point["l2"], 6) for point in points}) == [1, round(1000**0.5, 6), 1000]
     seen = searched(tune("grid"), 100)
     assert [evaluation.point for evaluation in seen] == [START, *points]
-    assert grid(SPACE, 1) == [{"l2": 1.0, "dropout": 0.0}]
+    assert list(grid(SPACE, 1)) == [{"l2": 1.0, "dropout": 0.0}]
 
 
 def test_the_border_of_a_range():

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edlae_sweeps.errors import EdlaeSweepsError
 USER_ERROR = 2
 # Launcher → the extra that it needs.
 _EXTRAS = {"joblib": "cluster", "submitit_local": "cluster", "submitit_slurm": "cluster", "ray": "ray"}
+_MANY_DIGITS = re.compile(r"\d{1000}")
 # A key that has moved → its place now.
 MOVED = {"method.search": "tune.search", "method.device": "device"}
 
@@ -26,6 +28,10 @@ def user_message(error: Exception, conf: Path) -> str | None:
         return describe(error, conf)
     if isinstance(error, EdlaeSweepsError):
         return str(error)
+    # So Python refuses a number of thousands of digits.
+    if isinstance(error, ValueError) and "integer string conversion" in str(error):
+        given = next((argument for argument in sys.argv[1:] if _MANY_DIGITS.search(argument)), "a number")
+        return f"{given[:40]}…: this number has too many digits; write a shorter one"
     # Hydra refuses method=null and =5 in this way.
     if isinstance(error, ValueError) and str(error).startswith("Config group override"):
         return f"{error}; write group=choice"

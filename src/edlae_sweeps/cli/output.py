@@ -21,8 +21,11 @@ def print_text(text: str) -> None:
 
 
 def print_error(text: str) -> None:
-    """Print one line to standard error, however long."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line to standard error, however long, with control characters as Python writes them."""
+    # Few commands fail, and it imports rich.
+    from edlae_sweeps.console import printable
+
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def flush_output() -> bool:

@@ -90,7 +90,8 @@ class Parent:
             cells = ", ".join(f"{cell['name']} {cell['metrics']['test/ndcg_100']:.4f}" for cell in job.results)
             _log.info("%sjob %s: finished%s", done, job.title, f", test nDCG@100: {cells}" if cells else "")
         elif job.state == "crashed":
-            print_error(job.error)
+            for line in job.error.splitlines():
+                print_error(line)
             print_error(f"error: job {job.title} ended by a bug: {job.error.splitlines()[-1]}")
         elif job.state == "failed":
             print_error(f"error: job {job.title}: {job.error}")

@@ -27,6 +27,8 @@ GramKind = Literal["auto", "dense", "products"]
 DeviceKey = Literal["cpu", "cuda", "auto"]
 # What happens to the later jobs of a multirun when one fails.
 OnError = Literal["continue", "stop"]
+# More memory than any machine has.
+_MOST_GIB = 1_000_000
 
 
 def cache_dir() -> str:
@@ -83,8 +85,10 @@ class Settings(Options):
             raise ConfigError("data_dir is empty: name a folder, or leave it out for your cache folder")
         if self.threads is not None and not 1 <= self.threads <= cores():
             raise ConfigError(f"threads={self.threads}: choose 1 to {cores()}, or null for all of these")
-        if self.memory is not None and not self.memory > 0:
-            raise ConfigError(f"memory={self.memory}: choose a number of GiB above 0, or null for the free memory")
+        if self.memory is not None and not 0 < self.memory <= _MOST_GIB:
+            raise ConfigError(
+                f"memory={self.memory}: choose a number of GiB above 0, at most {_MOST_GIB}, or null for what is free"
+            )
         if self.repeat is not None and self.repeat < 1:
             raise ConfigError(f"repeat={self.repeat}: choose 1 or more, or null")
         if isinstance(self.tune, Optuna) and not self.space():

@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from typing_extensions import override
 
@@ -17,6 +18,8 @@ from edlae_sweeps.options import Options
 Sampler = Literal["tpe", "random", "grid"]
 # The name of a validation metric; the command line completes those that are common.
 Objective = Annotated[str, COMMON]
+# Largest values: each point is a run of the store, and of a finer grid a search would only see a corner.
+_MOST = {"n_trials": 100_000, "batch": 100_000, "grid_points": 1000}
 # Parameter → [low, high] to search between, or None to keep the method's value.
 Ranges = Mapping[str, Sequence[float] | None]
 
@@ -45,10 +48,10 @@ class Off(Tune):
 class Optuna(Tune):
     """For each rank, search the point with the best validation metric.
 
-    n_trials     maximum number of points: of the job where ranks share a factorisation, else of each rank (≥ 1)
+    n_trials     maximum number of points: of the job where ranks share a factorisation, else of each rank (1 to 100000)
     batch        points asked for at once, from the evaluations of complete batches before them (≥ 1)
     sampler      how points are sampled
-    grid_points  values of each parameter on the grid (≥ 1)
+    grid_points  values of each parameter on the grid (1 to 1000)
     timeout      seconds after which no new point starts (> 0); None: no limit
     metric       validation metric to improve: any that `Evaluation` takes, or one of those that are always measured
     seed         random seed of the sampler (0 to 2**32 - 1)
@@ -69,9 +72,9 @@ class Optuna(Tune):
     @override
     def check(self) -> None:
         Metric.parse(self.metric, "tune.metric")
-        for key in ("n_trials", "batch", "grid_points"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"tune.{key}={getattr(self, key)}: choose 1 or more")
+        for key, most in _MOST.items():
+            if not 1 <= getattr(self, key) <= most:
+                raise ConfigError(f"tune.{key}={getattr(self, key)}: choose a whole number from 1 to {most}")
         if self.timeout is not None and not 0 < self.timeout < math.inf:
             raise ConfigError(f"tune.timeout={self.timeout}: choose a number of seconds above 0, or null")
         if not 0 <= self.seed < 2**32:
@@ -98,7 +101,7 @@ def search_space(search: Ranges, method: Method[Any]) -> dict[str, Range]:
     """
     space = {}
     for name, ends in search.items():
-        if not isinstance(getattr(method, name, None), float):
+        if not _is_number(method, str(name)):
             raise ConfigError(f"tune.search.{name}: {method.name} has no such parameter to search")
         if ends is not None:
             space[name] = _range(name, ends, name in method.log_scale)
@@ -108,9 +111,20 @@ def search_space(search: Ranges, method: Method[Any]) -> dict[str, Range]:
     return space
 
 
+def _is_number(method: Method[Any], name: str) -> bool:
+    """Whether a method has an option of this name that is a number; λ may still be None, taken from the data."""
+    hint = get_type_hints(type(method)).get(name)
+    return float in (hint, *get_args(hint))
+
+
 def _range(name: str, ends: object, log: bool) -> Range:
     pair = list(ends) if isinstance(ends, Sequence) and not isinstance(ends, str) else []
-    numbers = [float(end) for end in pair if isinstance(end, int | float) and not isinstance(end, bool)]
+    # Infinity is no end, and a whole number may be beyond it.
+    numbers = [
+        float(end)
+        for end in pair
+        if isinstance(end, int | float) and not isinstance(end, bool) and abs(end) <= sys.float_info.max
+    ]
     if len(pair) != 2 or len(numbers) != 2 or not numbers[0] < numbers[1] or (log and numbers[0] <= 0):
         least = "above 0 and " if log else ""
         raise ConfigError(f"tune.search.{name}={ends}: choose [low,high], low {least}below high, or null")

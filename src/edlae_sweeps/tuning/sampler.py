@@ -7,7 +7,7 @@ number of points before. A search that was killed therefore continues with the p
 import itertools
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from edlae_sweeps.evaluation import Metric
@@ -41,10 +41,13 @@ def next_point(
     return _sample(space, tune, rank, seen, pending)
 
 
-def grid(space: Mapping[str, Range], points: int) -> list[Point]:
-    """Every combination of `points` values of each parameter, ends included, evenly spaced on its scale."""
+def grid(space: Mapping[str, Range], points: int) -> Iterator[Point]:
+    """Every combination of `points` values of each parameter, ends included, evenly spaced on its scale.
+
+    One after another: there may be more than memory holds.
+    """
     axes = [[_at(ends, index / max(1, points - 1)) for index in range(points)] for ends in space.values()]
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*axes)]
+    return (dict(zip(space, values, strict=True)) for values in itertools.product(*axes))
 
 
 def at_border(space: Mapping[str, Range], point: Point) -> list[str]:

@@ -15,6 +15,8 @@ from edlae_sweeps.resources import Resources
 from edlae_sweeps.workers.bench import Bench
 from edlae_sweeps.workers.certified import Certificates
 
+_SQUARES = frozenset({"train/squared_error", "train/objective"})
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -134,7 +136,17 @@ def measure(shared: Shared, fitted: Fitted, accuracy: Accuracy, bench: Bench) ->
     if fitted.epochs:
         history["validation/ndcg_100"] = list(fitted.epochs)
     tags = {**(record.tags() if record else {}), **bench.tags, **_device_tag(shared.state.resources)}
-    return Measured(metrics, tags, history, test)
+    return Measured(
+        {name: _least_zero(name, value) for name, value in metrics.items()},
+        tags,
+        {name: [_least_zero(name, value) for value in values] for name, values in history.items()},
+        test,
+    )
+
+
+def _least_zero(name: str, value: float) -> float:
+    """A value of a metric, or 0: the terms of these sums of squares cancel, and an exact fit may round below 0."""
+    return 0.0 if name in _SQUARES and value < 0 else value
 
 
 def _certified(shared: Shared, model: Model, train: Mapping[str, float], bench: Bench) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions
 from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.resources import GIB, available_memory
 
 # Standard deviations of the logarithms of user activity, and of an item's weight across topics.
 _ACTIVITY_SPREAD = 1.0
@@ -17,6 +18,10 @@ _TOPIC_SPREAD = 2.5
 # Share of the draws that is uniform over all items, so that every item occurs.
 _FLOOR = 0.05
 _TOPICS_OF_A_USER = 3
+# Users, items and topics have numbers of 32 bits.
+_MOST_CODES = 2**31
+# Bytes that the draws take, measured: for each user, item and event.
+_USER_BYTES, _ITEM_BYTES, _EVENT_BYTES = 80, 24, 32
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -27,9 +32,9 @@ class Synthetic(DatasetSettings):
     count once, so that the mean number of events is somewhat lower.
 
     name         the data set's name
-    n_users, n_items  sizes before filtering (≥ 1); held-out users are included
+    n_users, n_items  sizes before filtering (1 to 2**31 − 1); held-out users are included
     mean_events  mean number of draws per user (1 to n_items)
-    topics       latent topics (≥ 1)
+    topics       latent topics (1 to 2**31 − 1)
     exponent     popularity falls as rank^-exponent (0 to 5; 0: uniform)
     seed         seed of the generator
     """
@@ -51,8 +56,8 @@ class Synthetic(DatasetSettings):
     def check(self) -> None:
         super().check()
         for key in ("n_users", "n_items", "topics"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"dataset.{key}={getattr(self, key)}: choose 1 or more")
+            if not 1 <= getattr(self, key) < _MOST_CODES:
+                raise ConfigError(f"dataset.{key}={getattr(self, key)}: choose a whole number from 1 to 2**31 - 1")
         if not (math.isfinite(self.mean_events) and 1 <= self.mean_events <= self.n_items):
             raise ConfigError(f"dataset.mean_events={self.mean_events}: choose a number from 1 to dataset.n_items")
         if not (math.isfinite(self.exponent) and 0 <= self.exponent <= 5):
@@ -69,7 +74,8 @@ class Synthetic(DatasetSettings):
         return "made by version 1 of the generator"
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
+        self._check_memory(available_memory() if memory is None else memory)
         random = np.random.default_rng(self.seed)
         activity = random.lognormal(-0.5 * _ACTIVITY_SPREAD**2, _ACTIVITY_SPREAD, self.n_users) * self.mean_events
         draws = np.clip(np.rint(activity), 1, self.n_items).astype(np.int64)
@@ -77,6 +83,17 @@ class Synthetic(DatasetSettings):
         items = self._draw_items(random, users, advance)
         # Keep each user's first draw of an item, in the order of the draws.
         return unique(Interactions(users, items, np.arange(self.n_users), np.arange(self.n_items)))
+
+    def _check_memory(self, free: int) -> None:
+        """Raise ConfigError for sizes whose arrays would not fit into `free` bytes."""
+        events = self.n_users * self.mean_events
+        needed = self.n_users * _USER_BYTES + self.n_items * _ITEM_BYTES + events * _EVENT_BYTES
+        if needed > free:
+            raise ConfigError(
+                f"dataset.n_users={self.n_users}, dataset.n_items={self.n_items}, dataset.mean_events="
+                f"{self.mean_events:g}: these data need about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} GiB are free; "
+                "choose smaller ones"
+            )
 
     def _draw_items(self, random: np.random.Generator, users: IntArray, advance: Advance | None) -> IntArray:
         """An item for each event: drawn from one of the user's topics by the popularity of items in it."""
