@@ -105,14 +105,14 @@ def _print(title: str, table: Mapping[str, list[Any]], explain: bool) -> None:
     # Popular items have counts of users for scores.
     digits = 0 if all(score == int(score) for score in table["score"]) else 4
     rows = [
-        [str(rank), str(item), f"{score:,.{digits}f}"]
+        [str(rank), str(item), f"{score:z,.{digits}f}"]
         for rank, item, score in zip(table["rank"], table["item"], table["score"], strict=True)
     ]
     header = ["rank", "item", "score"]
     if explain:
         header.append("because")
         for row, reasons in zip(rows, table["because"], strict=True):
-            row.append(", ".join(f"{item} ({value:+.3f})" for item, value in reasons))
+            row.append(", ".join(f"{item} ({value:+z.3f})" for item, value in reasons))
     print_table(printable(title), header, rows, texts=("item", "because"))
 
 

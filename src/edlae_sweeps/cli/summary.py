@@ -12,8 +12,6 @@ from edlae_sweeps.settings import Tracking
 from edlae_sweeps.tracking import Store, database_uri, redacted
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
-# Further metrics of a table: more would not fit into its width.
-_AT_ONCE = 3
 
 
 def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracking) -> None:
@@ -24,10 +22,10 @@ def print_summary(jobs: Sequence[tuple[str, Sequence[Result]]], tracking: Tracki
     labels = dict.fromkeys(label for label, _ in jobs)
     for label in labels:
         results = [result for of, results in jobs if of == label for result in results]
-        print_table(f"{label}, test users", _HEADER, [*_baseline(results), *map(_row, results)])
         further = _further(results)
-        for start in range(0, len(further), _AT_ONCE):
-            _print_further(label, results, further[start : start + _AT_ONCE])
+        header = (*_HEADER, *map(metric_label, further))
+        rows = [*_baseline(results, further), *(_row(result, further) for result in results)]
+        print_table(f"{label}, test users", header, rows, texts=("method",), keys=2)
         if any(result.shared for result in results):
             print_line("* not a stand-alone fit: it shared a factorisation, or ran beside others")
     for line in _browse(list(labels), tracking):
@@ -49,13 +47,14 @@ def _browse(labels: Sequence[str], tracking: Tracking) -> list[str]:
     return [command, *(f"        {page}" for page in pages)]
 
 
-def _baseline(results: Sequence[Result]) -> list[list[str]]:
+def _baseline(results: Sequence[Result], further: Sequence[str]) -> list[list[str]]:
     """The row of the popularity baseline, if any of the jobs has it."""
     metrics = _popularity(results)
     if not metrics:
         return []
     recalls = [f"{metrics[f'baseline/recall_{k}']:.4f}" for k in (20, 50)]
-    return [["popularity", "", "", "", _with_error(metrics, "baseline/ndcg_100"), *recalls, "", ""]]
+    scores = [_with_error(metrics, "baseline/ndcg_100"), *recalls]
+    return [["popularity", "", "", "", *scores, "", "", *_values(metrics, "baseline", further)]]
 
 
 def _popularity(results: Sequence[Result]) -> Mapping[str, float]:
@@ -69,23 +68,17 @@ def _further(results: Sequence[Result]) -> list[str]:
     return [name for name in names if is_metric(name) and name not in METRICS]
 
 
-def _print_further(label: str, results: Sequence[Result], names: Sequence[str]) -> None:
-    baseline = _values(_popularity(results), "baseline", names)
-    rows = [["popularity", "", *baseline]] if any(baseline) else []
-    rows += [[result.method, str(result.params["rank"]), *_values(result.metrics, "test", names)] for result in results]
-    print_table(f"{label}, test users, further metrics", ("method", "rank", *map(metric_label, names)), rows)
-
-
 def _values(metrics: Mapping[str, float], part: str, names: Sequence[str]) -> list[str]:
     """The metrics of these names, with their standard errors if they have some."""
     texts = []
     for name in (f"{part}/{name}" for name in names):
         error = f" ± {metrics[f'{name}_se']:.4f}" if f"{name}_se" in metrics else ""
-        texts.append(f"{metrics[name]:.4f}{error}" if name in metrics else "")
+        # A Gini coefficient of 0 may be computed as −1e-17.
+        texts.append(f"{metrics[name]:z.4f}{error}" if name in metrics else "")
     return texts
 
 
-def _row(result: Result) -> list[str]:
+def _row(result: Result, further: Sequence[str]) -> list[str]:
     params, metrics = result.params, result.metrics
     return [
         result.method,
@@ -95,8 +88,9 @@ def _row(result: Result) -> list[str]:
         _with_error(metrics, "test/ndcg_100"),
         f"{metrics['test/recall_20']:.4f}",
         f"{metrics['test/recall_50']:.4f}",
-        f"{metrics['train/squared_error']:,.0f}",
+        f"{metrics['train/squared_error']:z,.0f}",
         f"{metrics['time/fit_seconds']:.1f}" + ("*" if result.shared else ""),
+        *_values(metrics, "test", further),
     ]
 
 

@@ -50,7 +50,8 @@ def job_note(settings: Settings, results: Sequence[Result], best: Result, comman
     winner = f"rank {best.params['rank']}"
     if isinstance(settings.tune, Optuna):
         ranges = ", ".join(f"{name} from {ends.low:g} to {ends.high:g}" for name, ends in settings.space().items())
-        what += f": a search of {ranges} by validation {settings.tune.metric}, then a fit of each rank at its best"
+        by = metric_label(settings.tune.metric)
+        what += f": a search of {ranges} by validation {by}, then a fit of each rank at its best"
         winner += _point(best.params)
     else:
         what += f"{_point(results[0].params)}"

@@ -19,6 +19,7 @@ from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Method, Rank
 from edlae_sweeps.settings import Optuna, Settings, study_key
 from edlae_sweeps.tracking import Experiment, Run, origin_tags
+from edlae_sweeps.tuning.progress import show_progress
 from edlae_sweeps.tuning.records import Evaluation, Point, best_for, from_runs, to_tags
 from edlae_sweeps.tuning.rounds import Asked, open_round
 from edlae_sweeps.workers import Died, Outcome, PointTask, Pool, evaluate_point
@@ -36,7 +37,8 @@ class Search:
         self.start = _start_point(settings, tune, experiment)
         self._experiment = experiment
         self.key = study_key(settings, tune, data)
-        self._recorded = from_runs(experiment.find(f"tags.kind = 'evaluation' and tags.study = '{self.key}'"))
+        runs = experiment.find(f"tags.kind = 'evaluation' and tags.study = '{self.key}'")
+        self._recorded = from_runs(runs, self.space, tune.metric)
         self.seen = self._within(self._recorded)
         # True if the timeout ended the search early.
         self.cut = False
@@ -62,7 +64,6 @@ class Search:
         self._warn_of_cut_grid()
         for ranks in self._turns():
             for start in range(0, self.tune.n_trials, self.tune.batch):
-                stage(len(self.seen), self.total)
                 opened = open_round(self.space, self.tune, ranks, start, self._recorded, self._first(ranks))
                 if opened is None:
                     continue
@@ -130,7 +131,9 @@ class Search:
 
     def _evaluate(self, pool: Pool, ranks: Sequence[Rank], missing: Sequence[Asked], job: Run, stage: Stage) -> None:
         """Evaluate `ranks` at the missing points of a round and record each."""
-        tasks = [self._task(asked, ranks) for asked in missing]
+        tasks, waiting = [self._task(asked, ranks) for asked in missing], list(missing)
+        at_once = min(pool.workers, self.tune.batch)
+        show_progress(stage, self, waiting, at_once)
         for index, outcome in pool.run(evaluate_point, tasks, self.tune.batch):
             asked = missing[index]
             if isinstance(outcome, Died):
@@ -140,6 +143,8 @@ class Search:
             )
             self._record(evaluation, outcome.tags, job)
             stage.tell(self._line(evaluation))
+            waiting.remove(asked)
+            show_progress(stage, self, waiting, at_once)
 
     def _task(self, asked: Asked, ranks: Sequence[Rank]) -> PointTask:
         return PointTask(self.key, self.method_at(asked.point), tuple(ranks), self.ranks, self.tune.metric)
@@ -170,7 +175,7 @@ class Search:
         """One line on an evaluation, with a star for every rank that it is the best of."""
         point = " ".join(f"{name}={value:.4g}" for name, value in evaluation.point.items())
         values = [
-            f"{rank}: {metrics[self.tune.metric]:.4f}{'*' if self.best(rank) is evaluation else ''}"
+            f"{rank}: {metrics[self.tune.metric]:z.4f}{'*' if self.best(rank) is evaluation else ''}"
             for rank, metrics in evaluation.ranks.items()
         ]
         result = ", ".join(values) or f"failed: {evaluation.error}"
@@ -192,10 +197,20 @@ def _start_point(settings: Settings, tune: Optuna, experiment: Experiment) -> Po
         run = experiment.get(tune.start)
         if run is None:
             raise ConfigError(f"tune.start={tune.start}: the store has no such run")
-        params = {name: float(run.params[name]) for name in names if name in run.params}
+        params = {name: _number(run.params[name], name, tune.start) for name in names if name in run.params}
         if not params:
             raise ConfigError(f"tune.start={tune.start}: this run has none of the parameters {', '.join(names)}")
         start |= params
         # Options check their values when they are made.
         dataclasses.replace(settings.method, **dict[str, Any](start))
     return start
+
+
+def _number(text: str, name: str, run: str) -> float:
+    """A parameter of the run that `tune.start` names."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"tune.start={run}: its {name} is {text}, no number to start from; name another run"
+        ) from error
