@@ -11,7 +11,9 @@ from edlae_sweeps.cli.compose import register, typed
 from edlae_sweeps.cli.keys import choice_keys, choices, conf_dir, read_keys, schemas
 from edlae_sweeps.cli.versions import VERSION_BASE
 from edlae_sweeps.datasets import DATASETS
+from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
+from edlae_sweeps.methods.shared import Penalised
 from edlae_sweeps.settings import (
     PARALLELS,
     TUNES,
@@ -87,7 +89,7 @@ def test_the_defaults_of_a_dataset_are_those_of_its_class(dataset):
 def test_the_defaults_of_your_own_table_are_those_of_its_class(path):
     (override,) = path("interactions")
     table = settings("dataset=interactions", override).dataset
-    assert table == DATASETS["interactions"](path=override.partition("=")[2])
+    assert dataclasses.replace(table, start={}) == DATASETS["interactions"](path=override.partition("=")[2])
 
 
 @pytest.mark.parametrize("tune", choices(CONF, "tune"))
@@ -146,6 +148,46 @@ def test_start_values_come_from_the_dataset_or_else_from_the_method():
     assert settings("dataset.start.closed.l2=20").method.l2 == 20
     assert settings("~dataset.start.closed").method.l2 == 500
     assert settings("~dataset.start.closed", "method.l2=7").method.l2 == 7
+
+
+@pytest.mark.parametrize("dataset", DATASET_NAMES)
+def test_start_values_and_ranges_can_be_set_for_every_dataset(dataset, path):
+    keys = ["dataset.start.closed.l2=20", "dataset.start.dan.xi=0.5", "dataset.search.l2=[1,5]"]
+    job = settings(f"dataset={dataset}", *keys, *path(dataset))
+    assert (job.method.l2, job.dataset.start["dan"]["xi"], job.tune.search["l2"]) == (20, 0.5, [1, 5])
+    whole = settings(f"dataset={dataset}", "dataset.start={closed:{dropout:0.5}}", *path(dataset))
+    assert whole.method.dropout == 0.5
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "dataset.start.close.l2=5",
+            r"dataset\.start\.close\.l2: no method reads this key \(nearest: dataset.start.closed",
+        ),
+        ("dataset.start.closed.eig_tol=0", r"closed\.eig_tol: no method reads .*; method\.eig_tol sets it for a job"),
+        (
+            "dataset.search.dropout=[0,1]",
+            r"search\.dropout: no method reads .*; tune\.search\.dropout sets it for a job",
+        ),
+        ("dataset.start.closed=5", r"dataset\.start\.closed=5: choose a group of keys"),
+    ],
+)
+def test_a_start_value_that_nothing_reads_is_refused(override, message):
+    with pytest.raises(ConfigError, match=message):
+        settings(override)
+
+
+LAMBDA_METHODS = [name for name in METHOD_NAMES if isinstance(METHODS[name](), Penalised)]
+
+
+@pytest.mark.parametrize("method", LAMBDA_METHODS)
+def test_the_strength_on_your_own_data_is_left_to_the_data_unless_it_is_named(method, path):
+    own = [f"method={method}", "dataset=interactions", *path("interactions")]
+    assert settings(*own).method.l2 is None
+    assert settings(*own, "method.l2=7").method.l2 == 7
+    assert settings(f"method={method}", "method.l2=null").method.l2 is None
 
 
 def test_search_ranges_come_from_the_dataset_or_else_from_the_method():

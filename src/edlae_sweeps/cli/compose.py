@@ -7,11 +7,11 @@ import platformdirs
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from edlae_sweeps.cli.errors import describe, unknown_key
-from edlae_sweeps.cli.keys import conf_dir
+from edlae_sweeps.cli.errors import describe, near, unknown_key
+from edlae_sweeps.cli.keys import conf_dir, dataset_keys
 from edlae_sweeps.cli.schema import UnknownKeyError, schema, to_options
 from edlae_sweeps.cli.versions import register_resolver, schema_store
-from edlae_sweeps.datasets import DATASETS
+from edlae_sweeps.datasets import DATASETS, DatasetSettings
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.options import Options
@@ -71,4 +71,20 @@ def typed(config: DictConfig, kind: type[T]) -> T:
         raise ConfigError(describe(error, conf_dir())) from error
     if not isinstance(settings, kind):
         raise TypeError(f"{type(settings).__name__} composed, {kind.__name__} expected")
+    if isinstance(settings, Settings):
+        _check_dataset_keys(settings.dataset)
     return settings
+
+
+def _check_dataset_keys(dataset: DatasetSettings) -> None:
+    """Raise ConfigError for a key of dataset.start or dataset.search that nothing reads."""
+    set_keys = [f"dataset.search.{name}" for name in dataset.search]
+    for method, options in dataset.start.items():
+        if not isinstance(options, Mapping):
+            raise ConfigError(f"dataset.start.{method}={options}: choose a group of keys")
+        set_keys += [f"dataset.start.{method}.{name}" for name in options]
+    known = dataset_keys(conf_dir())
+    for key in set_keys:
+        if key not in known:
+            kind, option = ("method" if ".start." in key else "tune.search"), key.rpartition(".")[2]
+            raise ConfigError(f"{key}: no method reads this key{near(key, known)}; {kind}.{option} sets it for a job")

@@ -9,7 +9,7 @@ _KEY = re.compile(r"( *)(\w+):(?: +(.*))?$")
 _INCLUDE = re.compile(r" +- (\w+)$")
 _SCHEMA = re.compile(r"- /(schema[\w/]*)@\w+(?:: \"?([\w-]+))?")
 _PACKAGE = re.compile(r"# @package (\S+)$")
-_DATASET_DEFAULT = re.compile(r"\$\{oc\.select:[\w.]+,(.*)\}$")
+_DATASET_DEFAULT = re.compile(r"\$\{oc\.select:([\w.]+),(.*)\}$")
 # Blocks that configure Hydra rather than this application.
 _HYDRA = frozenset({"defaults", "hydra"})
 
@@ -26,7 +26,7 @@ class Key:
     def default(self) -> str:
         """The default in words; empty if the comment has to explain it."""
         match = _DATASET_DEFAULT.match(self.value)
-        value = match[1] if match else self.value
+        value = match[2] if match else self.value
         return "" if value.startswith("${") or value in ("???", "{}") else value
 
 
@@ -96,6 +96,14 @@ def choice_keys(conf: Path, group: str, choice: str) -> dict[str, Key]:
     """The keys that `group`=`choice` adds."""
     keys = read_keys(conf, conf / group / f"{choice}.yaml")
     return {name: key for name, key in keys.items() if name.startswith(f"{group}.")}
+
+
+def dataset_keys(conf: Path) -> list[str]:
+    """The keys of dataset.start and dataset.search that a method takes its default or its range from."""
+    lines = [
+        line for file in (conf / "method").glob("*.yaml") for line in file.read_text(encoding="utf-8").splitlines()
+    ]
+    return sorted({match[1] for line in lines if (match := _DATASET_DEFAULT.search(line))})
 
 
 def _merged(conf: Path, file: Path) -> dict[str, Key]:

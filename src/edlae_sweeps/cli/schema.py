@@ -19,15 +19,23 @@ def schema(options: type[Options], choice: str = "") -> type[Any]:
     """A structured config with the fields of `options`, for Hydra's ConfigStore.
 
     Literals become enums, tuples lists, and nested options `Any`: a schema of their own fills them. Every field but a
-    mapping is missing until conf/ sets it. `choice` is the name by which a config group knows these options.
+    mapping is missing until conf/ sets it. A mapping with the metadata `open` takes keys that conf/ does not have.
+    `choice` is the name by which a config group knows these options.
     """
     hints = get_type_hints(options)
     columns: list[tuple[str, Any, Any]] = []
     for option in fields(options):
         kind = _omega_type(hints[option.name], option.name)
-        mapping = kind == dict[str, Any]
-        columns.append((option.name, kind, field(default_factory=dict) if mapping else field(default=MISSING)))
+        default: Any = field(default=MISSING)
+        if kind == dict[str, Any]:
+            default = field(default_factory=_open_mapping if option.metadata.get("open") else dict)
+        columns.append((option.name, kind, default))
     return make_dataclass(options.__name__, columns, namespace={"options": options, "choice": choice})
+
+
+def _open_mapping() -> DictConfig:
+    """An empty mapping that takes new keys where the configuration around it does not."""
+    return DictConfig({}, flags={"struct": False})
 
 
 def options_of(node: DictConfig) -> type[Options] | None:

@@ -148,7 +148,8 @@ class Published:
 class DatasetSettings(Options, ABC):
     """The filter and split settings that every data set has. A subclass adds the source of the interactions.
 
-    heldout_users     users set aside for validation, and as many again for test (≥ 1)
+    heldout_users     users set aside for validation, and as many again for test (≥ 1); None: a tenth of those that the
+                      filter leaves, at most 10,000
     min_user_events   users with fewer items are dropped, after the items
     min_item_events   items with fewer users are dropped first
     holdout_fraction  share of a held-out user's items that become targets (0 to 1); the rest is the fold-in
@@ -162,13 +163,13 @@ class DatasetSettings(Options, ABC):
     prefix: ClassVar[str] = "dataset."
     published: ClassVar[Published | None] = None
 
-    heldout_users: int = 1000
+    heldout_users: int | None = 1000
     min_user_events: int = 5
     min_item_events: int = 0
     holdout_fraction: float = 0.2
     split_seed: int = 98765
-    start: dict[str, dict[str, Any]] = field(default_factory=dict)
-    search: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, dict[str, Any]] = field(default_factory=dict, metadata={"open": True})
+    search: dict[str, Any] = field(default_factory=dict, metadata={"open": True})
 
     @property
     @abstractmethod
@@ -190,8 +191,9 @@ class DatasetSettings(Options, ABC):
     @override
     def check(self) -> None:
         for key, least in (("heldout_users", 1), ("min_user_events", 0), ("min_item_events", 0), ("split_seed", 0)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"dataset.{key}={getattr(self, key)}: choose {least} or more")
+            value = getattr(self, key)
+            if value is not None and value < least:
+                raise ConfigError(f"dataset.{key}={value}: choose {least} or more")
         # The label names an MLflow experiment and folders.
         if not is_plain(self.label):
             raise ConfigError(

@@ -15,6 +15,9 @@ from edlae_sweeps.errors import DataError
 
 # A held-out user with fewer items keeps them all as fold-in and draws no random numbers.
 _MIN_ITEMS_TO_HOLD_OUT = 5
+# Bounds of the tenth of the users that is held out if the settings name no number: as many as of ml-20m, and what
+# measures anything.
+_MOST_HELD_OUT, _LEAST_HELD_OUT = 10_000, 10
 # Events that are sorted or counted at once: whole-length arrays of positions would take 8 bytes an event each.
 _BLOCK = 2**22
 
@@ -43,10 +46,9 @@ def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
     user_names, item_names = events.user_names, events.item_names
     users, items = _filter(events, settings)
     kept_users = np.flatnonzero(_counts(users, len(user_names)))
-    _check_users(len(kept_users), events, settings)
+    held = _check_users(len(kept_users), events, settings)
     # Frees the events if the caller does not hold them.
     del events
-    held = settings.heldout_users
     first_validation, first_test = len(kept_users) - 2 * held, len(kept_users) - held
     permuted = kept_users[np.random.RandomState(settings.split_seed).permutation(len(kept_users))]
     index_of_user = np.full(len(user_names), -1, dtype=np.int32)
@@ -59,8 +61,8 @@ def prepare(events: Interactions, settings: DatasetSettings) -> Prepared:
     filtered_items = int(np.count_nonzero(_counts(items, len(item_names))))
     columns = index_of_item[items]
     del items
-    validation = _held_out(users, index, columns, first_validation, n, settings)
-    test = _held_out(users, index, columns, first_test, n, settings)
+    validation = _held_out(users, index, columns, (first_validation, first_test), n, settings)
+    test = _held_out(users, index, columns, (first_test, len(kept_users)), n, settings)
     n_events = len(users)
     del users
     index, columns = index[training], columns[training]
@@ -85,20 +87,33 @@ def with_digest(prepared: Prepared) -> Prepared:
     return Prepared(**{**vars(prepared), "digest": digest})
 
 
-def _check_users(n_users: int, events: Interactions, settings: DatasetSettings) -> None:
-    """Raise DataError unless `n_users`, the users left after filtering, are enough to train and evaluate on."""
+def _check_users(n_users: int, events: Interactions, settings: DatasetSettings) -> int:
+    """The number of held-out users, for validation and again for test.
+
+    Raise DataError unless `n_users`, the users left after filtering, are enough to train and evaluate on.
+    """
     held = settings.heldout_users
     if not n_users:
         raise DataError(
             f"dataset.min_item_events={settings.min_item_events}, dataset.min_user_events={settings.min_user_events}: "
             f"no interactions of {len(events.user_names)} users and {len(events.item_names)} items are left; lower them"
         )
+    if held is None:
+        held = min(n_users // 10, _MOST_HELD_OUT)
+        if held < _LEAST_HELD_OUT:
+            raise DataError(
+                f"dataset.heldout_users=null: {n_users} users are left after filtering, and a tenth of them is too few "
+                "to measure anything; name a number, such as dataset.heldout_users="
+                f"{max(1, n_users // 4)}, or lower dataset.min_user_events={settings.min_user_events} or "
+                f"dataset.min_item_events={settings.min_item_events}"
+            )
     if 2 * held >= n_users:
         raise DataError(
             f"dataset.heldout_users={held}: {n_users} users are left after filtering, and validation and test "
             f"take {held} each; lower it, or dataset.min_user_events={settings.min_user_events} "
             f"or dataset.min_item_events={settings.min_item_events}"
         )
+    return held
 
 
 def _filter(events: Interactions, settings: DatasetSettings) -> tuple[IntArray, IntArray]:
@@ -132,15 +147,20 @@ def _first_appearance(items: IntArray, n_codes: int) -> tuple[IntArray, IntArray
 
 
 def _held_out(
-    users: IntArray, index: IntArray, columns: IntArray, first: int, n_items: int, settings: DatasetSettings
+    users: IntArray,
+    index: IntArray,
+    columns: IntArray,
+    ends: tuple[int, int],
+    n_items: int,
+    settings: DatasetSettings,
 ) -> HeldOut:
-    """Fold-in and targets of the held-out users from number `first`.
+    """Fold-in and targets of the held-out users from the first of these numbers to before the second.
 
     Events are rows of `users` (codes), `index` (the user's number in the split) and `columns` (the item's column, −1
     for an item unknown in training, which is dropped).
     """
-    held = settings.heldout_users
-    chosen = np.flatnonzero((columns >= 0) & (index >= first) & (index < first + held))
+    first, held = ends[0], ends[1] - ends[0]
+    chosen = np.flatnonzero((columns >= 0) & (index >= first) & (index < ends[1]))
     # Users draw in sorted order of their ids. The sort is stable: a user's events keep their original order.
     chosen = chosen[np.argsort(users[chosen], kind="stable")]
     target = _draw_targets(users[chosen], settings)

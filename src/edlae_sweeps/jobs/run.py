@@ -18,6 +18,7 @@ from edlae_sweeps.jobs.gram import settle_gram
 from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.plan import print_plan
 from edlae_sweeps.jobs.result import Result
+from edlae_sweeps.jobs.start import settle_start
 from edlae_sweeps.resources import GIB, Resources
 from edlae_sweeps.settings import Settings, check_against_data, check_metrics
 from edlae_sweeps.tracking import DatasetRecord, Store
@@ -60,6 +61,7 @@ def _run(
     ranks = settings.ranks()
     check_against_data(ranks, data)
     check_metrics(settings.further_metrics(), data, training.item_counts)
+    settings = settle_start(settings, data, training)
     settings, training = settle_gram(settings, training, resources)
     resources = settle_device(settings, training, resources)
     check_memory(settings, ranks, training, resources)

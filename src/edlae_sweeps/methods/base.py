@@ -7,7 +7,7 @@ Both take what they need from the training data: X, or G = XᵀX.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,9 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(
                 f"max_rank={max_rank}: choose a whole number from 0 to {data.n_items}, the number of items"
             )
+        scaled = self.scaled(data)
+        if scaled is not self:
+            return scaled.prepare(data, max_rank, resources, advance)
         if data.by_products:
             self.check_products([max_rank or "full"])
         resources = self.settled(data, resources or Resources.here())
@@ -208,6 +211,10 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(f"device={resources.device}: gram=products runs on the CPU; choose device=cpu")
         self.require(resources.device)
         return settle(resources) if self.on_device and not data.by_products else on_cpu(resources)
+
+    def scaled(self, data: TrainingData) -> Self:  # noqa: ARG002 - some options depend on it
+        """The method with the options that it takes from the data, where they are None; itself if there are none."""
+        return self
 
     def params(self, products: bool = False) -> dict[str, Any]:
         """The options that determine the model, as JSON has them: `product_options` only if G is given as products."""

@@ -16,7 +16,7 @@ _TABLE = Path(__file__).parents[1] / "data" / "debian-build-deps.tsv.gz"
 class Debian(DatasetSettings):
     """Debian 12: ships with the package (see datasets/data/README.md), so that nothing is downloaded."""
 
-    heldout_users: int = 2000
+    heldout_users: int | None = 2000
     min_item_events: int = 5
 
     @property

@@ -26,6 +26,8 @@ class InteractionsFile(DatasetSettings):
     min_rating     rows with a lower rating are ignored; None: every row is an event
     """
 
+    heldout_users: int | None = None
+
     path: str = ""
     name: str | None = None
     user_column: str = "user"

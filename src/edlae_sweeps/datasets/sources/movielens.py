@@ -17,7 +17,7 @@ _COLUMNS = Columns("userId", "movieId", "rating", min_rating=4)
 class MovieLens1M(DatasetSettings):
     """ML-1M: ratings of 4 and above."""
 
-    heldout_users: int = 600
+    heldout_users: int | None = 600
 
     archive: ClassVar[Archive] = Archive(
         "ml-1m.zip",
@@ -52,7 +52,7 @@ class MovieLens1M(DatasetSettings):
 class MovieLens20M(DatasetSettings):
     """ML-20M: ratings of 4 and above. The defaults give the published split (Liang et al. 2018)."""
 
-    heldout_users: int = 10_000
+    heldout_users: int | None = 10_000
 
     archive: ClassVar[Archive] = Archive(
         "ml-20m.zip",

@@ -18,7 +18,7 @@ _TEXT = "train_triplets.txt"
 class Msd(DatasetSettings):
     """Every play counts. The defaults give the published split (Liang et al. 2018)."""
 
-    heldout_users: int = 50_000
+    heldout_users: int | None = 50_000
     min_user_events: int = 20
     min_item_events: int = 200
 

@@ -40,7 +40,7 @@ class Netflix(DatasetSettings):
     # Ratings in the files, of any value.
     ratings: ClassVar[int] = 100_480_507
 
-    heldout_users: int = 40_000
+    heldout_users: int | None = 40_000
 
     published: ClassVar[Published] = Published({"min_user_events": 5, "min_item_events": 0}, {"users": 463_435})
 

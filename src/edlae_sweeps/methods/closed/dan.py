@@ -43,7 +43,7 @@ class Dan(Family):
     Both cuts are nested in rank. Items without users have weight 0. α matters to `fit` alone, except with cut W: one
     state serves every α.
 
-    l2       λ ≥ 0; its scale is that of G_β, smaller than that of G by about the mean of n_u^−β
+    l2       λ ≥ 0; its scale is that of G_β, smaller than that of G by about the mean of n_u^−β; None: mean(diag G_β)
     dropout  p, at least 0 and below 1
     eig_tol  what the eigensolver may miss, from 0 (LAPACK) to 0.01; see `EigenOptions`
     member   d of edlae (1 ⊘ diag C), ridge (diag Λ) or relaxed (max(diag Λ, (1−ξ) ⊘ diag C))
@@ -59,7 +59,7 @@ class Dan(Family):
     limit: ClassVar[str] = "dan"
     look: ClassVar[Look] = Look("DAN", {"color": "deeppink", "linestyle": (0, (5, 1)), "marker": ">"})
 
-    l2: float = 50.0
+    l2: float | None = 50.0
     member: Member = "edlae"
     xi: float = 0.1
     cut: Cut = "B"
@@ -74,6 +74,12 @@ class Dan(Family):
         for name in ("alpha", "beta"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"method.{name}={getattr(self, name)}: choose an exponent from 0 to 1")
+
+    @override
+    def mean_diagonal(self, data: TrainingData) -> float:
+        counts = np.diff(data.X.indptr)
+        weights = np.repeat(_powers(counts, -self.beta, 0), counts)
+        return float(weights @ np.square(data.X.data, dtype=np.float64)) / data.n_items
 
     @override
     def choose(self, diag_C: Vector, penalty: Vector) -> Vector:

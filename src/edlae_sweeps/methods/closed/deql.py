@@ -104,8 +104,8 @@ class Deql(Probed):
         p, rho = self.dropout, self.rho
         D = 1 / diag_C
         # Λ = λ + p/q·g and diag A = g + Λ.
-        a = (penalty - (1 - p) * self.l2) / p
-        t = (1 - rho) * (rho * a + self.l2)
+        a = (penalty - (1 - p) * self.strength) / p
+        t = (1 - rho) * (rho * a + self.strength)
         scale = t + rho**2 * D
         # 0/0 at ρ = λ = 0.
         safe = np.where(scale > 0, scale, 1)

@@ -28,7 +28,7 @@ class Unconstrained(ByProducts):
     limit: ClassVar[str] = "unconstrained"
     look: ClassVar[Look] = Look("unconstrained", {"color": "blue", "linestyle": "--", "marker": "D"}, in_paper=True)
 
-    l2: float = 200.0
+    l2: float | None = 200.0
     dropout: float = 0.67
 
     @override

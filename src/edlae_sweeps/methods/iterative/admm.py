@@ -67,7 +67,7 @@ class Admm(AdmmOptions, FromEdlae):
         "ADMM", {"color": "black", "linestyle": "-", "marker": "o"}, in_paper=True, by_epoch=True
     )
 
-    l2: float = 400.0
+    l2: float | None = 400.0
 
     def iterates(self, state: EdlaeState, k: int) -> Iterator[Iterate]:
         gram, penalty, g = state.gram, state.penalty, state.data.item_counts

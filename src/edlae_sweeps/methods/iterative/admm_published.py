@@ -43,7 +43,7 @@ class AdmmPublished(AdmmOptions, Iterative[InverseState]):
     limit: ClassVar[None] = None
     look: ClassVar[Look] = Look("ADMM as published", {}, role="timed")
 
-    l2: float = 400.0
+    l2: float | None = 400.0
 
     @property
     def on_device(self) -> bool:
