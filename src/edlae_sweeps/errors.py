@@ -29,6 +29,10 @@ class DeviceMemoryError(EdlaeSweepsError):
     """Work that does not fit into the memory of a GPU."""
 
 
+class HostMemoryError(EdlaeSweepsError):
+    """Work that does not fit into the memory of this machine."""
+
+
 class TrackingError(EdlaeSweepsError):
     """A tracking store that can't be reached, read or written."""
 

@@ -13,6 +13,8 @@ from typing import Literal
 import psutil
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from edlae_sweeps.errors import HostMemoryError
+
 GIB = 1024**3
 _MIB = 1024**2
 # What a process takes beside the matrices of a method: interpreter, libraries, data, one batch of scores.
@@ -69,6 +71,18 @@ class Resources:
         if self.device_memory is None:
             return self.memory - PROCESS_BYTES
         return max(0, self.device_memory - max(_DEVICE_BYTES, int(_DEVICE_SHARE * self.device_memory)))
+
+
+@contextmanager
+def memory_errors(tried: str, remedy: str) -> Iterator[None]:
+    """Turn a MemoryError of the block into a HostMemoryError, which says what was tried and what to do."""
+    try:
+        yield
+    except MemoryError as error:
+        reason = " ".join(str(error).split())
+        told = f" ({reason[:1].lower()}{reason[1:]})" if reason else ""
+        # The arrays of the block would stay as long as its traceback.
+        raise HostMemoryError(f"{tried}: out of memory{told}: {remedy}, or free some memory") from None
 
 
 def cores() -> int:

@@ -113,5 +113,5 @@ def test_reading_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
     finally:
         pa.set_memory_pool(usual)
     assert len(events.users) > 0.9 * EVENTS
-    # The whole table and its dictionaries take 57.
-    assert pool.max_memory() / EVENTS < 35
+    # The whole table and its dictionaries take 57. Parquet has a dictionary of its own in each row group.
+    assert pool.max_memory() / EVENTS < (35 if name == "x.csv" else 42)

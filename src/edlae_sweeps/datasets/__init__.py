@@ -1,6 +1,6 @@
 """Data sets: sources, filtering and splitting, the cache of prepared data, and the Gram matrix."""
 
-from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Interactions, Prepared
+from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Interactions, Prepared, fixed_width
 from edlae_sweeps.datasets.cache import read_arrays, write_arrays
 from edlae_sweeps.datasets.gram import gram_matrix
 from edlae_sweeps.datasets.products import Gram, GramProducts
@@ -45,6 +45,7 @@ __all__ = [
     "Prepared",
     "Synthetic",
     "TrainingData",
+    "fixed_width",
     "gram_matrix",
     "load",
     "load_gram",

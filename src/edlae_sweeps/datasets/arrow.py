@@ -1,23 +1,24 @@
 """Parsing of interaction tables by Arrow, which `tables` imports when a table is read."""
 
+import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from edlae_sweeps.datasets.base import Interactions
-from edlae_sweeps.datasets.codes import Codes
+from edlae_sweeps.datasets.limits import Place, check_room, room
+from edlae_sweeps.datasets.rows import collect
 from edlae_sweeps.datasets.tables import Columns, Source, Text
 from edlae_sweeps.errors import DataError
 
+# A row is never longer.
 _BLOCK_BYTES = 16 * 1024**2
 _BATCH_ROWS = 2**19
 _IDS = pa.dictionary(pa.int32(), pa.string())
@@ -25,30 +26,41 @@ _IDS = pa.dictionary(pa.int32(), pa.string())
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException)
 
 
-def parse_text(source: Source, text: Text, columns: Columns) -> Interactions:
+def parse_text(source: Source, text: Text, columns: Columns, memory: int | None) -> Interactions:
     """Interactions of a delimited text, in its order. Raises DataError with the line number, if known."""
-    lines_above = 1 if text.header is None else 0
+    place = Place(source.name, "line", 1 if text.header else 2)
     try:
-        return _interactions(_parse(source, text, columns, threads=True), columns, source.name, "line", lines_above + 1)
+        _check_header(source, text, columns)
+        return collect(_parse(source, text, columns, threads=True), columns, place, memory)
+    except MemoryError:
+        # Arrow's is one of its errors too.
+        raise
     except READ_ERRORS as error:
         raise _text_error(source, text, columns, error) from error
 
 
-def parse_parquet(path: Path, columns: Columns) -> Interactions:
+def parse_parquet(path: Path, columns: Columns, memory: int | None) -> Interactions:
     """Interactions of a Parquet file, in its order. Raises DataError if ids are neither strings nor whole numbers."""
+    place = Place(str(path), "row", 1)
     try:
-        with pq.ParquetFile(path) as file:
-            _check_schema(file.schema_arrow, columns, path)
-            batches = file.iter_batches(_BATCH_ROWS, columns=columns.names)
-            return _interactions(batches, columns, str(path), "row", 1)
+        _check_schema(pq.read_schema(path), columns, path)
+        # Repeated ids stay numbers, so that a batch takes no more than its distinct ids and its rows.
+        with pq.ParquetFile(path, read_dictionary=[columns.user, columns.item]) as file:
+            check_room(file.metadata.num_rows, _largest_chunk(file.metadata, columns), room(memory), place)
+            return collect(file.iter_batches(_BATCH_ROWS, columns=columns.names), columns, place, memory)
+    except MemoryError:
+        raise
     except READ_ERRORS as error:
         raise DataError(f"can't read {path}: {_one_line(error)}") from error
 
 
 def _check_schema(schema: pa.Schema, columns: Columns, path: Path) -> None:
     """Raise DataError if a column is missing or its type can't be used."""
-    if missing := [name for name in columns.names if name not in schema.names]:
-        raise DataError(_missing(str(path), missing[0], schema.names))
+    for name in columns.names:
+        if name not in schema.names:
+            raise DataError(_missing(str(path), name, schema.names))
+        if schema.names.count(name) > 1:
+            raise DataError(_repeated(str(path), name))
     for name in (columns.user, columns.item):
         kind = schema.field(name).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -56,13 +68,16 @@ def _check_schema(schema: pa.Schema, columns: Columns, path: Path) -> None:
             raise DataError(f"{path}: column {name} holds {kind}; convert the ids to strings or whole numbers")
 
 
+def _largest_chunk(metadata: pq.FileMetaData, columns: Columns) -> int:
+    """Bytes of the largest column of a row group that is read: a file of a few bytes may hold a page of gigabytes."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+    return max((chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns.names), default=0)
+
+
 def _parse(source: Source, text: Text, columns: Columns, threads: bool) -> Iterator[pa.RecordBatch]:
     """The columns of a text, a block at a time."""
     types = {columns.user: _IDS, columns.item: _IDS, columns.rating: pa.float64()}
-    with source.open() as stream:
-        # Arrow may hang on an empty file when it reads in parallel.
-        if not stream.read(1):
-            raise DataError(f"{source.name} is empty")
     with source.open() as stream:
         reader = pacsv.open_csv(
             stream,
@@ -79,65 +94,55 @@ def _parse(source: Source, text: Text, columns: Columns, threads: bool) -> Itera
 def _text_error(source: Source, text: Text, columns: Columns, error: BaseException) -> DataError:
     """The error in one line. Only the serial reader knows line numbers, so it parses the text again."""
     if isinstance(error, pa.ArrowKeyError):
-        return DataError(_missing(source.name, *_missing_column(source, text, columns)))
+        header = _header(source, text)
+        name = next((name for name in columns.names if name not in header), columns.names[0])
+        return DataError(_missing(source.name, name, header))
+    rows = 0
     if isinstance(error, pa.ArrowInvalid):
         try:
-            for _ in _parse(source, text, columns, threads=False):
-                pass
+            for batch in _parse(source, text, columns, threads=False):
+                rows += batch.num_rows
         except READ_ERRORS as again:
             error = again
     reason = re.sub(r"^(?:CSV parse error|In CSV column #\d+): Row #(\d+): ", r"line \1: ", _one_line(error))
+    if "straddling object" in reason:
+        line = rows + (1 if text.header else 2)
+        reason = f"line {line} or one soon after it has more than {_BLOCK_BYTES // 2**20} MiB: is a quote missing?"
     return DataError(f"can't read {source.name}: {reason[:300]}")
 
 
-def _missing_column(source: Source, text: Text, columns: Columns) -> tuple[str, list[str]]:
+def _check_header(source: Source, text: Text, columns: Columns) -> None:
+    """Raise DataError for a text without anything, or a header that names a column twice."""
+    names = _header(source, text)
+    for name in columns.names:
+        if names.count(name) > 1:
+            raise DataError(_repeated(source.name, name))
+
+
+def _header(source: Source, text: Text) -> list[str]:
+    """The names in the first line, or those that are given for a text without a header. DataError if it is empty."""
     with source.open() as stream:
-        known = stream.readline().decode("utf-8", "replace").rstrip("\r\n").split(text.delimiter)
-    return next((name for name in columns.names if name not in known), columns.names[0]), known
+        # Arrow may hang on an empty file when it reads in parallel.
+        start = stream.readline(_BLOCK_BYTES)
+        if not start:
+            raise DataError(f"{source.name} is empty")
+        while start and not start.strip():
+            start = stream.readline(_BLOCK_BYTES)
+    if text.header is not None:
+        return list(text.header)
+    line = (start.decode("utf-8-sig", "replace").splitlines() or [""])[0]
+    if text.quoted:
+        with suppress(csv.Error):
+            return next(csv.reader([line], delimiter=text.delimiter), [])
+    return line.split(text.delimiter)
 
 
 def _missing(name: str, column: str, known: list[str]) -> str:
     return f"{name} has no column {column}: choose from {', '.join(known)[:300]}"
 
 
-def _interactions(
-    batches: Iterable[pa.RecordBatch], columns: Columns, name: str, unit: str, first: int
-) -> Interactions:
-    """Codes and sorted names of users and items, for the rows whose rating is high enough.
-
-    Errors give the number of a row as that of the `unit`, of which the table's first is number `first`.
-    """
-    ids = {columns.user: Codes(), columns.item: Codes()}
-    kept: list[NDArray[np.bool_]] = []
-    row = first
-    for batch in batches:
-        for column in columns.names:
-            if batch[column].null_count:
-                row += pc.index(pc.is_null(batch[column]), True).as_py()
-                raise DataError(f"can't read {name}: {unit} {row}: column {column} has no value")
-        for column in ids:
-            ids[column].add(batch[column])
-        if len(columns.names) == 3:
-            kept.append(_high_enough(batch[columns.names[2]], columns, name))
-        row += batch.num_rows
-    # Popped, so that what a column collected is freed before the next one is finished.
-    users, user_names = ids.pop(columns.user).finish()
-    items, item_names = ids.pop(columns.item).finish()
-    for column, codes, names in ((columns.user, users, user_names), (columns.item, items, item_names)):
-        if len(names) and names[0] == "":
-            row = int(np.argmax(codes == 0)) + first
-            raise DataError(f"can't read {name}: {unit} {row}: column {column} is empty")
-    if kept:
-        high = np.concatenate(kept)
-        users, items = users[high], items[high]
-    return Interactions(users, items, user_names, item_names)
-
-
-def _high_enough(ratings: pa.Array, columns: Columns, name: str) -> NDArray[np.bool_]:
-    try:
-        return np.asarray(np.asarray(ratings.cast(pa.float64())) >= columns.min_rating)
-    except pa.ArrowException as error:
-        raise DataError(f"{name}: column {columns.rating} does not hold numbers: {_one_line(error)}") from error
+def _repeated(name: str, column: str) -> str:
+    return f"{name} has more than one column {column}: rename all but one of them"
 
 
 def _one_line(error: BaseException) -> str:

@@ -20,6 +20,8 @@ from edlae_sweeps.options import Options
 IntArray = NDArray[np.integer[Any]]
 # advance(done, total): called as a long step progresses.
 Advance = Callable[[int, int], None]
+# Characters and bytes of a name: it is part of the names of files, which have at most 255 bytes.
+_LONGEST_NAME, _LONGEST_NAME_BYTES = 100, 200
 # Rows of a matrix that are hashed at once.
 _ROWS_TO_HASH = 2**14
 
@@ -28,8 +30,8 @@ _ROWS_TO_HASH = 2**14
 class Interactions:
     """Events in their original order: in event e, user `user_names[users[e]]` interacts with `item_names[items[e]]`.
 
-    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique. No pair of user and
-    item occurs twice.
+    `user_names` and `item_names` are sorted (strings by code point, integers by value) and unique. Strings are objects,
+    each as long as it is. No pair of user and item occurs twice.
     """
 
     users: IntArray
@@ -67,7 +69,7 @@ class Prepared:
     train            (m, n) binary, training users × items
     validation, test the held-out users
     user_names       in the order of the split: train, validation, test
-    item_names       (n,), in order of first appearance in training
+    item_names       (n,), in order of first appearance in training; strings are objects here too
     digest           SHA-256 of the five matrices and the item names: equal digests mean equal splits of equal data
     events, filtered_items  counts after filtering, before items without training users are dropped
     """
@@ -131,9 +133,24 @@ def part_digest(matrix: csr_array, first_user: int) -> str:
     return digest.hexdigest()
 
 
+def fixed_width(names: NDArray[Any]) -> NDArray[Any]:
+    """Names as models keep them, which can be mapped from a file: strings in NumPy's own type, numbers as they are.
+
+    Each string takes 4 bytes for each character of the longest one.
+    """
+    return np.array(names.tolist()) if names.dtype == object else names
+
+
 def is_plain(name: str) -> bool:
-    """True if `name` is safe as the name of a folder on every platform."""
-    return re.fullmatch(r"[^/\\:\x00-\x1f]{1,100}", name) is not None and name.strip(". ") != ""
+    """True if `name` is safe as the name of a folder on every platform, and short enough to be part of a file's."""
+    return (
+        re.fullmatch(r"[^/\\:\x00-\x1f\ud800-\udfff]+", name) is not None and name.strip(". ") != "" and is_short(name)
+    )
+
+
+def is_short(name: str) -> bool:
+    """True if `name` can be part of a file's name."""
+    return len(name) <= _LONGEST_NAME and len(name.encode(errors="surrogateescape")) <= _LONGEST_NAME_BYTES
 
 
 @dataclass(frozen=True)
@@ -185,8 +202,12 @@ class DatasetSettings(Options, ABC):
         """A digest of the source: if it changes, the data set is prepared again."""
 
     @abstractmethod
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        """The interactions, with rating thresholds applied. `advance` reports the progress of a download or a parse."""
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
+        """The interactions, with rating thresholds applied. `advance` reports the progress of a download or a parse.
+
+        Raises DataError for malformed data, and where data need more than the `memory` in bytes that the process may
+        take in all (None: what is free).
+        """
 
     @override
     def check(self) -> None:
@@ -194,12 +215,23 @@ class DatasetSettings(Options, ABC):
             value = getattr(self, key)
             if value is not None and value < least:
                 raise ConfigError(f"dataset.{key}={value}: choose {least} or more")
-        # The label names an MLflow experiment and folders.
-        if not is_plain(self.label):
-            raise ConfigError(
-                f"dataset.name={self.label}: it names a folder and an experiment; choose one without / \\ :"
-            )
+        self._check_label()
         if self.split_seed >= 2**32:
             raise ConfigError(f"dataset.split_seed={self.split_seed}: choose less than 2**32")
         if not (math.isfinite(self.holdout_fraction) and 0 < self.holdout_fraction < 1):
             raise ConfigError(f"dataset.holdout_fraction={self.holdout_fraction}: choose a number between 0 and 1")
+
+    def _check_label(self) -> None:
+        """Raise ConfigError unless the label can name files and an MLflow experiment."""
+        remedy = "it names files and an experiment; choose dataset.name"
+        if not is_short(self.label):
+            raise ConfigError(
+                f"dataset.name={self.label[:40]}… has {len(self.label)} characters: {remedy} of at most "
+                f"{_LONGEST_NAME} characters and {_LONGEST_NAME_BYTES} bytes"
+            )
+        if not is_plain(self.label):
+            raise ConfigError(f"dataset.name={self.label}: {remedy} without / \\ : and control characters")
+        if self.label == "Default":
+            raise ConfigError(
+                "dataset.name=Default: MLflow has an experiment of this name; choose another dataset.name"
+            )

@@ -18,7 +18,9 @@ from edlae_sweeps.datasets.base import Advance, DatasetSettings, HeldOut, Prepar
 from edlae_sweeps.datasets.cache import Arrays, load_or_build
 from edlae_sweeps.datasets.gram import dense_gram, sparse_gram
 from edlae_sweeps.datasets.protocol import prepare
+from edlae_sweeps.disk import remove_leftovers
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.resources import memory_errors
 
 _FORMAT = 1
 _PARTS = ("train", "validation_tr", "validation_te", "test_tr", "test_te")
@@ -29,14 +31,18 @@ _NAMES = frozenset(
 _GRAM_NAMES = frozenset({"data", "indices", "indptr"})
 
 
-def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = None) -> Prepared:
+def load(
+    settings: DatasetSettings, data_dir: Path, advance: Advance | None = None, memory: int | None = None
+) -> Prepared:
     """The prepared split of a data set, read from its source the first time and from `data_dir` afterwards.
 
-    `advance` reports the progress of a download. Raises DataError if the counts of a published split are wrong.
+    `advance` reports the progress of a download. `memory` is what the process may take in bytes; None: what is free.
+    Raises DataError if the counts of a published split are wrong, or where reading the source does; HostMemoryError if
+    there is too little memory.
     """
 
     def build() -> Arrays:
-        prepared = prepare(settings.read(data_dir, advance), settings)
+        prepared = prepare(settings.read(data_dir, advance, memory), settings)
         check_published(settings, prepared)
         return _pack(prepared)
 
@@ -46,8 +52,13 @@ def load(settings: DatasetSettings, data_dir: Path, advance: Advance | None = No
         if field.name not in ("start", "search")
     }
     key = json.dumps([_FORMAT, settings.label, settings.content_digest(data_dir), split], sort_keys=True, default=str)
-    path = data_dir / "prepared" / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    return _unpack(load_or_build(path, _NAMES, build))
+    folder = data_dir / "prepared"
+    for place in (data_dir, folder):
+        remove_leftovers(place)
+    path = folder / f"{settings.label}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    remedy = "choose a machine with more, or give fewer rows"
+    with memory_errors(f"dataset={settings.label}: can't prepare the data", remedy):
+        return _unpack(load_or_build(path, _NAMES, build))
 
 
 def check_published(settings: DatasetSettings, prepared: Prepared) -> None:
@@ -71,9 +82,13 @@ def load_gram(data: Prepared, dtype: DTypeLike, data_dir: Path, advance: Advance
         upper = sparse_gram(data.train, advance)
         return {name: getattr(upper, name) for name in sorted(_GRAM_NAMES)}
 
-    arrays = load_or_build(data_dir / "gram" / f"{_FORMAT}-{data.digest[:32]}.npz", _GRAM_NAMES, build)
-    upper = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(data.n_items, data.n_items))
-    return dense_gram(upper, dtype)
+    folder = data_dir / "gram"
+    remove_leftovers(folder)
+    remedy = "choose a higher dataset.min_item_events, or gram=products"
+    with memory_errors(f"can't make the Gram matrix of {data.n_items:,} items", remedy):
+        arrays = load_or_build(folder / f"{_FORMAT}-{data.digest[:32]}.npz", _GRAM_NAMES, build)
+        upper = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(data.n_items, data.n_items))
+        return dense_gram(upper, dtype)
 
 
 def _pack(data: Prepared) -> Arrays:

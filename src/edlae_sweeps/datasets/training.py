@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.sparse import csr_array
 
+from edlae_sweeps.datasets.base import fixed_width
 from edlae_sweeps.datasets.gram import gram_matrix
 from edlae_sweeps.datasets.products import Gram, GramProducts, Part, item_parts
 from edlae_sweeps.errors import ConfigError, DataError
@@ -174,9 +175,7 @@ def _csr(X: Any, dtype: np.dtype[Any]) -> csr_array:
 
 def _unique_names(item_names: Sequence[Any] | NDArray[Any], n_items: int) -> NDArray[Any]:
     """`item_names` as an array of strings or numbers (n,)."""
-    names = np.asarray(item_names)
-    if names.dtype == object:
-        names = np.array(names.tolist())
+    names = fixed_width(np.asarray(item_names))
     if names.ndim != 1:
         raise DataError(f"item_names has shape {names.shape}: give a flat list")
     if len(names) != n_items:

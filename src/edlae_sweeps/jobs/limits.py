@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from edlae_sweeps.datasets import Prepared, TrainingData
+from edlae_sweeps.datasets import Prepared, TrainingData, fixed_width
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.linalg import backend_for, on_cpu
 from edlae_sweeps.methods import Rank, largest_rank
@@ -102,7 +102,7 @@ def check_disk(
     Each is kept with the names and counts of the items, and with the history of the users.
     """
     models = settings.method.estimate(training, ranks, resources).model_bytes
-    beside = data.item_names.nbytes + training.item_counts.nbytes + UserHistory.of(data).bytes
+    beside = fixed_width(data.item_names).nbytes + training.item_counts.nbytes + UserHistory.of(data).bytes
     needed = 2 * (models + len(ranks) * beside)
     free = shutil.disk_usage(folder).free
     if needed > free:

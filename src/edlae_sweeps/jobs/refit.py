@@ -8,13 +8,13 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from edlae_sweeps.console import stage
-from edlae_sweeps.datasets import Prepared, TrainingData, load
+from edlae_sweeps.datasets import Prepared, TrainingData, fixed_width, load
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.jobs.kept import MODEL_FOLDER
 from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.result import cell_name
-from edlae_sweeps.jobs.run import run_job
-from edlae_sweeps.resources import Resources
+from edlae_sweeps.jobs.run import SMALLER, run_job
+from edlae_sweeps.resources import Resources, memory_errors
 from edlae_sweeps.serving import Recommender, UserHistory, log_model, save_mlflow_model
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import Experiment, StoredRun, origin_tags
@@ -25,7 +25,7 @@ def refit_split(settings: Settings, cell: StoredRun, experiment: Experiment, out
     _load(settings, cell)
     composed = {"config.yaml": _config(settings, cell)}
     (result,) = run_job(settings, output, composed)
-    return experiment.find(f"tags.kind = 'cell' and tags.run_key = '{result.tags['run_key']}'")[-1]
+    return experiment.cells(result.tags["run_key"])[-1]
 
 
 def refit_all(settings: Settings, cell: StoredRun, experiment: Experiment, output: Path) -> str:
@@ -41,9 +41,10 @@ def refit_all(settings: Settings, cell: StoredRun, experiment: Experiment, outpu
     resources = settle_device(settings, training, Resources.here(settings.threads, None, settings.device))
     check_memory(settings, [rank], training, resources)
     check_disk(settings, [rank], data, training, resources, output)
-    with stage(f"fit {cell.name} on all {X.shape[0]:,} users") as advance:
+    tried = f"fit {cell.name} on all {X.shape[0]:,} users"
+    with stage(tried) as advance, memory_errors(f"can't {tried}", SMALLER):
         model = settings.method.fit(training, rank, resources=resources, advance=advance)
-    history = UserHistory(data.user_names, X.indptr.astype(np.int64), X.indices.astype(np.int32))
+    history = UserHistory(fixed_width(data.user_names), X.indptr.astype(np.int64), X.indices.astype(np.int32))
     folder = save_mlflow_model(output / MODEL_FOLDER, Recommender(model, history))
     note = f"Fitted on all users with complete histories. Test metrics are those of run {cell.id}, fitted on a split."
     tags = {"kind": "refit", "refit": "all", "cell": cell.id, "mlflow.note.content": note, **origin_tags(data.digest)}

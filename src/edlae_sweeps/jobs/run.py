@@ -19,14 +19,18 @@ from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
 from edlae_sweeps.jobs.plan import print_plan
 from edlae_sweeps.jobs.result import Result
 from edlae_sweeps.jobs.start import settle_start
-from edlae_sweeps.resources import GIB, Resources
+from edlae_sweeps.resources import GIB, Resources, memory_errors
 from edlae_sweeps.settings import Settings, check_against_data, check_metrics
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tuning import Search
 
 # The file among `composed` that holds the command line.
 COMMAND = "command.txt"
+# What to do where a fit runs out of memory although the estimate said that it fits.
+SMALLER = "choose a smaller rank, dtype=float32 or a higher dataset.min_item_events"
 _log = logging.getLogger(__name__)
+# Digests of the data that this process has described.
+_described: set[str] = set()
 
 
 def run_job(
@@ -41,7 +45,8 @@ def run_job(
     settings.method.require(settings.device)
     memory = None if settings.memory is None else int(settings.memory * GIB)
     resources = Resources.here(settings.threads, memory, settings.device)
-    with resources.limit_threads():
+    tried = f"method={settings.method.name}, rank={settings.rank} on {settings.dataset.label}"
+    with resources.limit_threads(), memory_errors(tried, SMALLER):
         return _run(settings, resources, output, composed, multirun, beside)
 
 
@@ -57,7 +62,7 @@ def _run(
         # The first of a process imports a good part of MLflow.
         store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     store.close_orphans()
-    data, training = _load(settings)
+    data, training = _load(settings, resources)
     ranks = settings.ranks()
     check_against_data(ranks, data)
     check_metrics(settings.further_metrics(), data, training.item_counts)
@@ -68,7 +73,10 @@ def _run(
     if settings.save_model:
         check_disk(settings, ranks, data, training, resources, output)
     summary = summarize(data)
-    _log_summary(summary)
+    if multirun:
+        describe_once(summary)
+    else:
+        _log_summary(summary)
     context = write_context(output, {**composed, "dataset.json": json.dumps(summary, indent=2)})
     if settings.dry_run and settings.dataset.label not in store.existing():
         # A dry run creates nothing, not even the experiment.
@@ -86,11 +94,11 @@ def _run(
     return [done[rank] for rank in ranks]
 
 
-def _load(settings: Settings) -> tuple[Prepared, TrainingData]:
+def _load(settings: Settings, resources: Resources) -> tuple[Prepared, TrainingData]:
     """The split, and its training part, whose Gram matrix is loaded or computed on first use."""
     data_dir = Path(settings.data_dir).expanduser()
     with stage(f"data: {settings.dataset.label}") as advance:
-        data = load(settings.dataset, data_dir, advance)
+        data = load(settings.dataset, data_dir, advance, resources.memory)
 
     def gram() -> NDArray[Any]:
         with stage("Gram matrix") as advance:
@@ -113,6 +121,13 @@ def dataset_record(settings: Settings, data: Prepared, summary: Mapping[str, Any
     }
     source = settings.dataset.source(Path(settings.data_dir).expanduser().absolute())
     return DatasetRecord(settings.dataset.label, data.digest, profile, source, columns)
+
+
+def describe_once(summary: Mapping[str, Any]) -> None:
+    """Log the data set, as dataset.json has it, unless this process has done so: the jobs of a multirun share it."""
+    if summary["digest"] not in _described:
+        _described.add(summary["digest"])
+        _log_summary(summary)
 
 
 def _log_summary(summary: Mapping[str, Any]) -> None:

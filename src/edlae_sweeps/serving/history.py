@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edlae_sweeps.datasets import Prepared
+from edlae_sweeps.datasets import Prepared, fixed_width
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.models import NameIndex, read_array, write_array
 
@@ -34,7 +34,7 @@ class UserHistory:
         counts = np.concatenate([np.diff(part.indptr) for part in parts])
         indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         indices = np.concatenate([part.indices for part in parts])
-        return cls(data.user_names, indptr, indices.astype(np.int32, copy=False))
+        return cls(fixed_width(data.user_names), indptr, indices.astype(np.int32, copy=False))
 
     @property
     def bytes(self) -> int:

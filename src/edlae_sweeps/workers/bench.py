@@ -126,7 +126,7 @@ class Place:
 
     def _load(self) -> tuple[Prepared, TrainingData]:
         folder = Path(self.data_dir)
-        data = load(self.dataset, folder)
+        data = load(self.dataset, folder, memory=self.memory)
         if data.digest != self.digest:
             raise DataError(
                 f"{self.dataset.label}: a worker has other data than the job: give all of them the same source, or "

@@ -33,5 +33,5 @@ class Debian(DatasetSettings):
         return hashlib.sha256(_TABLE.read_bytes()).hexdigest()
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        return read_text(file_source(_TABLE), Text("\t", quoted=False), Columns("source", "build_depends"))
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
+        return read_text(file_source(_TABLE), Text("\t", quoted=False), Columns("source", "build_depends"), memory)

@@ -48,8 +48,7 @@ class InteractionsFile(DatasetSettings):
             raise ConfigError(
                 f"dataset.path={self.path}: its name must end in .csv, .tsv, .csv.gz, .tsv.gz or .parquet"
             )
-        if not Path(self.path).expanduser().is_file():
-            raise ConfigError(f"dataset.path={self.path}: there is no such file")
+        self._check_file()
         super().check()
         columns = [self.user_column, self.item_column, *([self.rating_column] if self.rating_column else [])]
         if len(set(columns)) < len(columns):
@@ -72,13 +71,30 @@ class InteractionsFile(DatasetSettings):
             raise DataError(f"can't read dataset.path={self.path}: {error.strerror}") from error
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
         path = Path(self.path).expanduser()
         columns = Columns(self.user_column, self.item_column, self.rating_column, self.min_rating)
         kind = self._format()
         if kind == ".parquet":
-            return unique(read_parquet(path, columns))
-        return unique(read_text(file_source(path), Text(_DELIMITERS[kind]), columns))
+            return unique(read_parquet(path, columns, memory))
+        return unique(read_text(file_source(path), Text(_DELIMITERS[kind]), columns, memory))
+
+    def _check_file(self) -> None:
+        """Raise ConfigError unless there is a file at `path`."""
+        shown = f"dataset.path={self.path[:200]}"
+        try:
+            self.path.encode()
+            file = Path(self.path).expanduser()
+            found = file.is_file()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"dataset.path={self.path!a}: the path is not valid UTF-8: rename it") from error
+        except RuntimeError as error:
+            raise ConfigError(f"{shown}: there is no such user; write the path in full") from error
+        except OSError as error:
+            raise ConfigError(f"{shown}: {error.strerror}; name a file that you can read") from error
+        if not found:
+            what = "it is a folder" if file.is_dir() else "there is no such file"
+            raise ConfigError(f"{shown}: {what}; name a csv, tsv (each also .gz) or parquet file")
 
     def _format(self) -> str:
         name = Path(self.path).name.lower()

@@ -42,10 +42,10 @@ class MovieLens1M(DatasetSettings):
         return str(self.archive.md5)
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
         # The separator is ::. Split at single colons, each field is followed by an empty one.
         text = Text(":", ("userId", "_1", "movieId", "_2", "rating", "_3", "timestamp"), quoted=False)
-        return read_text(member(obtain(self.archive, data_dir, advance), "ratings.dat"), text, _COLUMNS)
+        return read_text(member(obtain(self.archive, data_dir, advance), "ratings.dat"), text, _COLUMNS, memory)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -91,5 +91,5 @@ class MovieLens20M(DatasetSettings):
         return str(self.archive.md5)
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
-        return read_text(member(obtain(self.archive, data_dir, advance), "ratings.csv"), Text(","), _COLUMNS)
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
+        return read_text(member(obtain(self.archive, data_dir, advance), "ratings.csv"), Text(","), _COLUMNS, memory)

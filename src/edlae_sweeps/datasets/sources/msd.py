@@ -49,11 +49,11 @@ class Msd(DatasetSettings):
         return "taste profile, 48,373,586 triplets"
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
         """The plays in data_dir/train_triplets.txt, or else in its zip archive, which is downloaded if missing."""
         plain = data_dir / _TEXT
         source = file_source(plain) if plain.exists() else member(obtain(self.archive, data_dir, advance), _TEXT)
-        events = read_text(source, Text("\t", ("user", "song", "plays"), quoted=False), Columns("user", "song"))
+        events = read_text(source, Text("\t", ("user", "song", "plays"), quoted=False), Columns("user", "song"), memory)
         if len(events.users) != self.triplets:
             raise DataError(
                 f"{source.name} holds {len(events.users):,} triplets, but the Taste Profile has "

@@ -4,7 +4,6 @@ import io
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +13,10 @@ from typing import IO, ClassVar
 import numpy as np
 from typing_extensions import override
 
+from edlae_sweeps.datasets.archives import ZIP_ERRORS, EntryNames, zip_entries
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions, Published
+from edlae_sweeps.datasets.limits import Place, check_room, room
+from edlae_sweeps.datasets.tables import bounded, file_source, most_bytes
 from edlae_sweeps.errors import DataError
 
 _FILMS = 17_770
@@ -59,9 +61,9 @@ class Netflix(DatasetSettings):
         return "netflix prize, 100,480,507 ratings"
 
     @override
-    def read(self, data_dir: Path, advance: Advance | None = None) -> Interactions:
+    def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
         """The interactions in data_dir/netflix, in either layout, plain or archived."""
-        return read_ratings(find_texts(data_dir / "netflix"), 4, advance, self.ratings)
+        return read_ratings(find_texts(data_dir / "netflix"), 4, advance, self.ratings, memory)
 
 
 def find_texts(folder: Path) -> _Texts:
@@ -82,53 +84,62 @@ def find_texts(folder: Path) -> _Texts:
 
 def _zip_texts(path: Path) -> _Texts:
     with zipfile.ZipFile(path) as archive:
-        names = {name.rpartition("/")[2]: name for name in archive.namelist()}
-        for part in _PARTS:
-            if part not in names:
-                raise DataError(f"{path} has no {part}: download it again")
-            yield f"{path}:{part}", archive.open(names[part])
+        for part, entry in zip(_PARTS, zip_entries(archive, path, _PARTS), strict=True):
+            name = f"{path}:{part}"
+            yield name, bounded(archive.open(entry), name, most_bytes(path))
 
 
 def _tar_texts(path: Path) -> _Texts:
     """The rating files in a tar archive or in a training_set.tar inside it, read in one pass without unpacking."""
-    with tarfile.open(path, "r|*") as archive:
+    source = file_source(path)
+    with source.open() as stream:
+        yield from _entries(stream, path)
+
+
+def _entries(stream: IO[bytes], path: Path) -> _Texts:
+    checked = EntryNames(path)
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
         for entry in archive:
-            stream = archive.extractfile(entry)
+            checked.add(entry.name, link=not (entry.isreg() or entry.isdir()) or entry.issparse())
             name = entry.name.rpartition("/")[2]
-            if stream is None:
-                continue
-            if name == "training_set.tar":
-                with tarfile.open(fileobj=stream, mode="r|") as inner:
-                    for film in inner:
-                        content = inner.extractfile(film)
-                        if content is not None and film.name.rpartition("/")[2].startswith("mv_"):
-                            yield f"{path}:{film.name}", content
-            elif name.startswith("mv_"):
-                yield f"{path}:{entry.name}", stream
+            content = archive.extractfile(entry)
+            if content is not None and name == "training_set.tar":
+                yield from _entries(content, path)
+            elif content is not None and name.startswith("mv_"):
+                yield f"{path}:{entry.name}", content
 
 
 def read_ratings(
-    texts: _Texts, min_rating: int, advance: Advance | None = None, expected: int | None = None
+    texts: _Texts,
+    min_rating: int,
+    advance: Advance | None = None,
+    expected: int | None = None,
+    memory: int | None = None,
 ) -> Interactions:
     """Interactions from the ratings of at least `min_rating`, ordered by film.
 
     A text has a line `FILM:`, followed by one line `USER,RATING,DATE` for each rating of the film.
-    `advance(film, films)` reports progress. Raises DataError if the number of ratings is not `expected`.
+    `advance(film, films)` reports progress. Raises DataError if the number of ratings is not `expected`, or if they
+    need more than `memory` bytes.
     """
-    total = 0
+    total, free = 0, room(memory)
     users: list[IntArray] = []
     films: list[IntArray] = []
     for name, block, line in _blocks(texts):
         film, user, rating = _parse(name, block, line)
         total += len(rating)
+        if expected is not None and total > expected:
+            break
         kept = rating >= min_rating
         users.append(user[kept])
         films.append(film[kept])
+        check_room(sum(map(len, users)), 0, free, Place("the Netflix files", f"rating of {min_rating} or above,", 1))
         if advance is not None and len(film):
             advance(min(int(film[-1]), _FILMS), _FILMS)
     if expected is not None and total != expected:
+        counted = f"{total:,} ratings{' or more' if total > expected else ''}"
         raise DataError(
-            f"the Netflix files have {total:,} ratings, but the Netflix Prize has {expected:,}: download them again"
+            f"the Netflix files have {counted}, but the Netflix Prize has {expected:,}: download them again"
         )
     if not sum(map(len, users)):
         raise DataError(f"the Netflix files have no rating of {min_rating} or above: download them again")
@@ -148,6 +159,10 @@ def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
             with closing(stream):
                 line, heading, rest = 1, b"", b""
                 while content := stream.read(_BLOCK_BYTES):
+                    if b"\n" not in content and len(content) == _BLOCK_BYTES:
+                        raise DataError(
+                            f"{name}, line {line}: it has more than {_BLOCK_BYTES >> 20} MiB; download it again"
+                        )
                     content = rest + content
                     end = content.rfind(b"\n") + 1
                     block, rest = heading + content[:end], content[end:]
@@ -157,7 +172,7 @@ def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
                     heading = block[block.rfind(b"\n", 0, last) + 1 : block.find(b"\n", last) + 1]
                 if rest:
                     yield name, heading + rest + b"\n", line - bool(heading)
-    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
+    except (*ZIP_ERRORS, tarfile.TarError) as error:
         raise DataError(
             f"can't read {name or 'the Netflix archive'}: {' '.join(str(error).split())}; download it again"
         ) from error
