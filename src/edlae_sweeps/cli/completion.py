@@ -76,7 +76,16 @@ def _values(config_name: str, line: str) -> list[str]:
         return []
     options = options_of(node) if isinstance(node, DictConfig) else None
     hint = get_type_hints(options, include_extras=True).get(name) if options else None
-    return [f"{key}={value}" for value in _literals(hint) if value.startswith(start)]
+    values = _lists(hint, start) if get_origin(hint) is tuple else _literals(hint)
+    return [f"{key}={value}" for value in values if value.startswith(start)]
+
+
+def _lists(hint: Any, start: str) -> list[str]:
+    """`[a,b` for each value b that may follow in a list that begins with `start`; the user closes it."""
+    before, comma, _ = start.rpartition(",")
+    begun = before + comma or "["
+    given = before.removeprefix("[").split(",")
+    return [begun + value for value in _literals(get_args(hint)[0]) if value not in given]
 
 
 def _literals(hint: Any) -> list[str]:

@@ -5,6 +5,9 @@ import os
 import sys
 from contextlib import suppress
 
+# What a stopped command ends with.
+CONTINUE = "run the same command to continue"
+
 
 def replace_unprintable() -> None:
     """Print ? for a character that the terminal's encoding lacks, such as λ, instead of failing."""

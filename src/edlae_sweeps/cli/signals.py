@@ -8,6 +8,8 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
+# A command that a signal stopped ends with this status plus the number of the signal.
+SIGNAL_STATUS = 128
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 # Called before a stop is raised, Ctrl-C included.
 _before: list[Callable[[], None]] = []

@@ -1,9 +1,10 @@
-"""How every command starts: what needs no imports first, then the rest, and Ctrl-C quietly at any time."""
+"""How every command starts: what needs no imports first, then the rest; Ctrl-C ends it with a line at any time."""
 
 import sys
 from collections.abc import Callable
 
 from edlae_sweeps.cli.help import answer_help
+from edlae_sweeps.cli.output import CONTINUE, print_error
 from edlae_sweeps.imports import quick_imports
 
 
@@ -26,4 +27,5 @@ def start(config: str, command: Callable[[], Callable[[], None]]) -> None:
             run = command()
         run()
     except KeyboardInterrupt:
+        print_error(f"error: stopped by Ctrl-C; {CONTINUE}")
         sys.exit(130)

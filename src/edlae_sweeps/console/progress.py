@@ -1,15 +1,18 @@
 """Long steps: a bar on a terminal, a line of the log once a step is over."""
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
-from typing_extensions import override
+
+from edlae_sweeps.imports import override
 
 _log = logging.getLogger(__name__)
 # Progress goes to standard error, so that the output at the end can be piped.
@@ -50,12 +53,23 @@ class Stage:
         return max(0.0, seconds - (time.monotonic() - at))
 
     def tell(self, text: str) -> None:
-        """Log a line, above the bar if there is one."""
-        with suppress(OSError):
-            self._progress.stop()
+        """Log a line."""
         _log.info("%s", text)
-        with suppress(OSError):
-            self._progress.start()
+
+
+class _AboveBar:
+    """Standard error while a bar is shown: the bar is taken away for a line, and comes back below it."""
+
+    def __init__(self, progress: Progress, stream: TextIO) -> None:
+        self._progress, self.stream = progress, stream
+
+    def write(self, text: str) -> None:
+        self._progress.stop()
+        self.stream.write(text)
+        self._progress.start()
+
+    def flush(self) -> None:
+        self.stream.flush()
 
 
 class _Times(ProgressColumn):
@@ -87,15 +101,30 @@ def stage(label: str) -> Iterator[Stage]:
     )
     progress = Progress(*columns, console=_console, transient=True, disable=not _shows_progress())
     shown = Stage(progress, label)
-    with suppress(OSError):
-        progress.start()
-    try:
-        yield shown
-    finally:
-        # A closed terminal must not turn a stopped job into a failed one.
+    with _logging_above(progress):
         with suppress(OSError):
-            progress.stop()
+            progress.start()
+        try:
+            yield shown
+        finally:
+            # A closed terminal must not turn a stopped job into a failed one.
+            with suppress(OSError):
+                progress.stop()
     _log.info("%-34s %6.1f s", label, time.perf_counter() - start)
+
+
+@contextmanager
+def _logging_above(progress: Progress) -> Iterator[None]:
+    """Write what is logged to standard error above the bar, if there is one."""
+    root = logging.getLogger().handlers if not progress.disable else []
+    handlers = [each for each in root if isinstance(each, logging.StreamHandler) and each.stream is sys.stderr]
+    for handler in handlers:
+        handler.stream = _AboveBar(progress, handler.stream)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.stream = handler.stream.stream
 
 
 def _clock(seconds: float) -> str:

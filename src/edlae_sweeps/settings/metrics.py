@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Prepared
-from edlae_sweeps.evaluation import Metric, Suite
+from edlae_sweeps.evaluation import COMMON, METRICS, Metric, Suite
+from edlae_sweeps.imports import override
 from edlae_sweeps.options import Options
+
+# Those that are always measured need no name.
+Further = Annotated[str, tuple(name for name in COMMON if name not in METRICS)]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -23,7 +26,7 @@ class Evaluation(Options):
 
     prefix: ClassVar[str] = "evaluation."
 
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[Further, ...] = ()
 
     @override
     def check(self) -> None:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from logging import getLogger
 from typing import Any, TypeVar, cast
 
-from typing_extensions import override
-
 from edlae_sweeps.errors import MissingExtra, WorkersError
+from edlae_sweeps.imports import override
 from edlae_sweeps.resources import GIB
 from edlae_sweeps.settings import Dask
 from edlae_sweeps.workers.bench import Place
@@ -58,7 +57,10 @@ class DaskEngine(Engine):
     def _about(self, address: str) -> list[tuple[int, int | None]]:
         """(threads, memory limit in bytes) of each worker."""
         if not self._client.nthreads():
-            _log.info("parallel.scheduler=%s: waiting for a first worker", address)
+            _log.warning(
+                "parallel.scheduler=%s: waiting for a first worker; start one with dask worker %s%s",
+                address, address, self._dashboard(),
+            )  # fmt: skip
             self._client.wait_for_workers(1)
         try:
             return list(self._client.run(_about_worker).values())
@@ -69,6 +71,11 @@ class DaskEngine(Engine):
             raise WorkersError(
                 f"parallel.scheduler={address}: a worker can't import this package; install edlae_sweeps where it runs"
             ) from error
+
+    def _dashboard(self) -> str:
+        """Where the scheduler shows its workers, for the end of a line; empty if it shows them nowhere."""
+        services = self._client.scheduler_info().get("services", {})
+        return f" (dashboard: {self._client.dashboard_link})" if "dashboard" in services else ""
 
     @override
     def submit(self, function: Callable[..., V], *arguments: Any) -> "Future[V]":
