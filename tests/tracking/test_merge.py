@@ -23,6 +23,8 @@ from edlae_sweeps.tracking.source import Source
 NAME = "a b-ü#"
 INPUT = DatasetInput(Dataset(NAME, "d" * 32, "code", "{}"), [InputTag("mlflow.data.context", "training")])
 PARENT = "mlflow.parentRunId"
+PARAMS = {"dataset": NAME, "method": "closed", "rank": "10", "dtype": "float32"}
+ACCURACY = ("test/ndcg_100", "test/ndcg_100_se", "test/recall_20", "test/recall_50")
 PROCESS = {"host": "elsewhere", "machine": "boot:1", "pid": "1", "pid_start": "1.00", "pid_ticks": "7"}
 
 
@@ -37,12 +39,14 @@ class Place:
         """A run with all that a run may have; return its id."""
         experiment = self.store.experiment(NAME, DatasetRecord(NAME, "d" * 64), []).id
         own = {"kind": kind, "mlflow.source.name": "edlae_sweeps", "mlflow.note.content": "**n**", **PROCESS}
+        own |= {"run_key": "k" * 32, "data_digest": "d" * 64} if kind == "cell" else {}
         own |= tags or {}
         start = times.get("start", 1000)
         run_id = self.client.create_run(experiment, start, own, f"{kind} λ=1").info.run_id
         steps = [Metric("validation/ndcg_100", step / 8, 100 + step, step) for step in (1, 5, 9)]
         single = [Metric("time/fit_seconds", 0.5, 77, 0), Metric("odd", float("nan"), 1, 0)]
-        self.client.log_batch(run_id, [*steps, *single], [Param("method", "closed")])
+        single += [Metric(name, 0.5, 77, 0) for name in ACCURACY]
+        self.client.log_batch(run_id, [*steps, *single], [Param(*item) for item in PARAMS.items()])
         self.client.log_inputs(run_id, [INPUT])
         if files:
             (self.folder / "file.txt").write_text(run_id)
@@ -276,7 +280,10 @@ def test_kept_models_load_from_the_other_store(place, tmp_path):
     experiment = b.client.get_experiment_by_name(NAME).experiment_id
     (logged,) = b.client.search_logged_models([experiment])
     assert (logged.name, logged.source_run_id, logged.params) == ("m", copy.info.run_id, {"rank": "2"})
-    assert [(m.key, m.value, m.dataset_digest) for m in logged.metrics] == [("validation/ndcg_100", 9 / 8, "d" * 32)]
+    compared = {"validation/ndcg_100": 9 / 8, **dict.fromkeys(ACCURACY, 0.5)}
+    assert {m.key: (m.value, m.dataset_digest) for m in logged.metrics} == {
+        name: (value, "d" * 32) for name, value in compared.items()
+    }
     assert len(b.history(copy.info.run_id, "validation/ndcg_100")) == 3
     assert b.merge(a)["cell"] == (0, 1, 1)
 

@@ -77,7 +77,7 @@ def register_results(settings: Settings, results: "Sequence[Result]") -> None:
     best = max(results, key=lambda result: result.metrics["validation/ndcg_100"])
     store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     experiment = store.experiment(settings.dataset.label, DatasetRecord(settings.dataset.label, ""), [])
-    cells = experiment.find(f"tags.kind = 'cell' and tags.run_key = '{best.tags['run_key']}'")
+    cells = experiment.cells(best.tags["run_key"])
     options = RegisterSettings(data_dir=settings.data_dir, tracking=settings.tracking)
     register_cell(candidate_of(experiment, cells[-1]), options, Path(settings.tracking.dir))
 

@@ -73,7 +73,7 @@ def _unchanged(job: Job, seen: Collection[str]) -> bool:
 def _cells(job: Job) -> Cells:
     """The finished cells of each rank, oldest first: those with the same run key."""
     keys = {rank: run_key(job.settings, job.data, rank) for rank in job.ranks}
-    return {rank: job.experiment.find(f"tags.kind = 'cell' and tags.run_key = '{key}'") for rank, key in keys.items()}
+    return {rank: job.experiment.cells(key) for rank, key in keys.items()}
 
 
 def _newest(job: Job, cells: Cells, old: Collection[str]) -> dict[Rank, StoredRun]:

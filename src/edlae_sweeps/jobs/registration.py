@@ -63,7 +63,7 @@ def best_cell(store: Store, name: str, methods: Sequence[str] | None) -> Candida
         raise DataError(f"datasets: the store has no runs of {name}; it has {', '.join(names) or 'none'}")
     check_name(name)
     experiment = store.experiment(name, DatasetRecord(name, ""), [])
-    cells = [cell for cell in experiment.find("tags.kind = 'cell'") if _METRIC in cell.metrics]
+    cells = experiment.cells()
     chosen = [cell for cell in cells if _competes(cell.params["method"], methods)]
     if not chosen:
         available = ", ".join(sorted({cell.params["method"] for cell in cells}))

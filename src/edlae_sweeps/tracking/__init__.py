@@ -13,12 +13,14 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from edlae_sweeps.tracking.datasets import DatasetRecord
-from edlae_sweeps.tracking.experiment import Experiment, StoredRun
+from edlae_sweeps.tracking.experiment import Experiment
+from edlae_sweeps.tracking.foreign import warn_of
 from edlae_sweeps.tracking.lease import Busy, Lease
 from edlae_sweeps.tracking.opening import database_uri, redacted
 from edlae_sweeps.tracking.origin import origin_tags
 from edlae_sweeps.tracking.runs import Run
 from edlae_sweeps.tracking.store import Store
+from edlae_sweeps.tracking.stored import StoredRun
 
 # Errors of the store are raised and shown in one line.
 logging.getLogger("mlflow").setLevel(logging.CRITICAL)
@@ -35,4 +37,5 @@ __all__ = [
     "database_uri",
     "origin_tags",
     "redacted",
+    "warn_of",
 ]

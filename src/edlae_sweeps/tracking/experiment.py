@@ -5,56 +5,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking.datasets import DatasetRecord
+from edlae_sweeps.tracking.foreign import readable_cells
 from edlae_sweeps.tracking.lease import Lease, hold, wait
-from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
+from edlae_sweeps.tracking.opening import is_server, one_line_errors, unconflicted
 from edlae_sweeps.tracking.runs import Run, live_run
-from edlae_sweeps.tracking.view import experiment_tags
+from edlae_sweeps.tracking.stored import StoredRun, stored_run
+from edlae_sweeps.tracking.view import experiment_tags, run_page
 from edlae_sweeps.tracking.watch import pages
 
-# How much too early the start of a process may be: Linux counts it from the boot, whose time it gives in whole seconds.
-_START_SECONDS = 1
 # Runs that `find` reads at once. Larger pages are no faster, and take more memory.
 _PAGE = 200
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """One run as the store holds it; `ended` in seconds of the clock of its host, `artifacts` the URI of its files."""
-
-    id: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    name: str
-    ended: float = 0
-    artifacts: str = ""
-
-    def local(self, name: str) -> Path | None:
-        """The path of an artifact in a folder of this machine; None if it is elsewhere, or gone.
-
-        It saves MLflow's look-up, tens of milliseconds for each file.
-        """
-        parts = urlsplit(self.artifacts)
-        path = Path(url2pathname(parts.path)) / name
-        return path if parts.scheme == "file" and path.is_file() else None
-
-    @property
-    def concurrent(self) -> bool:
-        """Whether another process finished it after this one had started, as far as their clocks agree."""
-        own = process_tags()
-        same = all(self.tags.get(name) == own[name] for name in ("machine", "pid", "pid_ticks"))
-        return not same and self.ended > float(own["pid_start"]) + _START_SECONDS
 
 
 @dataclass(frozen=True)
@@ -79,7 +46,11 @@ class Experiment:
         """The finished runs that match an MLflow filter, oldest first."""
         with one_line_errors(self.uri):
             runs = pages(self.client, [self.id], f"{query} and attributes.status = 'FINISHED'", _PAGE)
-        return [_stored(run) for run in runs]
+        return [stored_run(run) for run in runs]
+
+    def cells(self, run_key: str | None = None) -> list[StoredRun]:
+        """The finished cells, or those with a run key, oldest first; a warning names a run that can't be read."""
+        return readable_cells(self.find("tags.kind = 'cell'" + (f" and tags.run_key = '{run_key}'" if run_key else "")))
 
     def get(self, run_id: str) -> StoredRun | None:
         """The run with this id; None if there is none."""
@@ -90,13 +61,17 @@ class Experiment:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
-        return _stored(run)
+        return stored_run(run)
 
     def history(self, run_id: str, metric: str) -> list[float]:
         """The values of a metric by epoch, without the final one that `Run.log` adds."""
         with one_line_errors(self.uri):
             values = self.client.get_metric_history(run_id, metric)
         return [entry.value for entry in sorted(values, key=lambda entry: entry.step)][:-1]
+
+    def run_page(self, run_id: str) -> str | None:
+        """The URL of a run on the server; None for a database, whose pages may be anywhere."""
+        return run_page(self.uri, self.id, run_id) if is_server(self.uri) else None
 
     def fetch(self, run_id: str, name: str, folder: Path) -> Path:
         """The path of an artifact, or of a copy of it in `folder`; TrackingError if it is gone.
@@ -154,16 +129,3 @@ class Experiment:
         """Wait until no run has a lease on any of these keys; whether there was one. A dead run's lease ends."""
         with one_line_errors(self.uri):
             return wait(self.client, self.uri, self.id, keys)
-
-
-def _stored(run: MlflowRun) -> StoredRun:
-    info, data = run.info, run.data
-    return StoredRun(
-        id=info.run_id,
-        params=data.params,
-        metrics=data.metrics,
-        tags=data.tags,
-        name=info.run_name or "",
-        ended=(info.end_time or 0) / 1000,
-        artifacts=info.artifact_uri or "",
-    )

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from mlflow.entities import Run as MlflowRun
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking.copies import Copier, LogModel, SourceRun
 from edlae_sweeps.tracking.datasets import DatasetRecord
+from edlae_sweeps.tracking.foreign import cell_problem, warn_of
 from edlae_sweeps.tracking.source import Source
 from edlae_sweeps.tracking.store import Store
+from edlae_sweeps.tracking.stored import stored_run
 from edlae_sweeps.tracking.watch import PARENT
 
 _KINDS = ("job", "cell", "evaluation")
@@ -83,6 +86,7 @@ def _to_copy(source: Source, experiment_id: str) -> list[SourceRun]:
         run
         for kind in ("cell", "evaluation")
         for run in source.runs(experiment_id, f"tags.kind = '{kind}' and attributes.status = 'FINISHED'")
+        if _is_ours(kind, run)
     ]
     ends: dict[str, int] = {}
     for run in finished:
@@ -94,6 +98,16 @@ def _to_copy(source: Source, experiment_id: str) -> list[SourceRun]:
         for job in jobs
     ]
     return copies + [SourceRun(run, "FINISHED", run.info.end_time) for run in finished]
+
+
+def _is_ours(kind: str, run: MlflowRun) -> bool:
+    """Whether a run is one of this package that can be read; a warning names each other one."""
+    problem = cell_problem(stored_run(run)) if kind == "cell" else ""
+    if run.info.end_time is None:
+        problem = "it has no end"
+    if problem:
+        warn_of(run.info.run_id, problem)
+    return not problem
 
 
 @contextmanager

@@ -6,6 +6,7 @@ MLflow's pages store a view in a tag of the experiment, and open the one that `v
 import hashlib
 import json
 from collections.abc import Mapping
+from urllib.parse import quote, urlsplit, urlunsplit
 
 # The columns of the view and their widths in pixels, in order.
 _COLUMNS = {
@@ -50,6 +51,13 @@ def experiment_tags(name: str) -> dict[str, str]:
 def page(base: str, experiment_id: str) -> str:
     """The URL of the view on the pages of the server at `base`."""
     return f"{base.rstrip('/')}/#/{_PATH.format(id=experiment_id, key=view_key())}"
+
+
+def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+    """The URL of a run on the pages of the server at `uri`, without the name and password that `uri` may hold."""
+    parts = urlsplit(uri)
+    base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    return f"{base}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
 
 
 def view_key() -> str:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edlae_sweeps.evaluation import Metric
 from edlae_sweeps.methods import Rank
-from edlae_sweeps.tracking import StoredRun
+from edlae_sweeps.tracking import StoredRun, warn_of
 
 # MLflow's shortest limit for a tag.
 _TAG_LENGTH = 4500
@@ -45,15 +45,35 @@ def to_tags(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def from_runs(runs: Sequence[StoredRun]) -> list[Evaluation]:
+def from_runs(runs: Sequence[StoredRun], names: Collection[str], metric: str) -> list[Evaluation]:
     """The evaluations that runs record, by number; of two with the same number the first counts.
 
-    Two processes that run the same command may both have evaluated a point.
+    Two processes that run the same command may both have evaluated a point. A run without a record of a point of the
+    parameters `names` and its `metric` is skipped with a warning: it is none of this search.
     """
     evaluations: dict[int, Evaluation] = {}
     for run in runs:
-        text = "".join(run.tags[f"record.{part}"] for part in range(int(run.tags["record.parts"])))
-        record = json.loads(text)
-        record["ranks"] = {rank if rank == "full" else int(rank): value for rank, value in record["ranks"].items()}
-        evaluations.setdefault(record["number"], Evaluation(**record))
+        try:
+            evaluation = _evaluation(run, names, metric)
+        # KeyError for what is missing, ValueError for what can't be parsed, TypeError for what has another type.
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            warn_of(run.id, f"its record of an evaluation can't be read ({type(error).__name__}: {error})")
+            continue
+        evaluations.setdefault(evaluation.number, evaluation)
     return [evaluations[number] for number in sorted(evaluations)]
+
+
+def _evaluation(run: StoredRun, names: Collection[str], metric: str) -> Evaluation:
+    """The evaluation that a run records."""
+    text = "".join(run.tags[f"record.{part}"] for part in range(int(run.tags["record.parts"])))
+    record = json.loads(text)
+    point = {name: float(record["point"][name]) for name in names}
+    ranks = {
+        rank if rank == "full" else int(rank): {name: float(value) for name, value in values.items()}
+        for rank, values in record["ranks"].items()
+    }
+    if any(metric not in values for values in ranks.values()):
+        raise KeyError(metric)
+    asked_by = record["asked_by"] if record["asked_by"] == "full" else int(record["asked_by"])
+    error = str(record.get("error", ""))
+    return Evaluation(int(record["number"]), asked_by, point, ranks, float(record["seconds"]), error)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions
 from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.errors import ConfigError
-from edlae_sweeps.resources import GIB, available_memory
+from edlae_sweeps.imports import override
+from edlae_sweeps.memory import available_memory
+from edlae_sweeps.resources import GIB
 
 # Standard deviations of the logarithms of user activity, and of an item's weight across topics.
 _ACTIVITY_SPREAD = 1.0
@@ -91,8 +92,8 @@ class Synthetic(DatasetSettings):
         if needed > free:
             raise ConfigError(
                 f"dataset.n_users={self.n_users}, dataset.n_items={self.n_items}, dataset.mean_events="
-                f"{self.mean_events:g}: these data need about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} GiB are free; "
-                "choose smaller ones"
+                f"{self.mean_events:g}: these data need about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} GiB are "
+                "free; choose smaller ones"
             )
 
     def _draw_items(self, random: np.random.Generator, users: IntArray, advance: Advance | None) -> IntArray:

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
 from edlae_sweeps.methods.base import Observe, State, Vector
 from edlae_sweeps.methods.bound import RowWeights, bounds, bounds_bytes, energy, row_weights
@@ -20,6 +20,8 @@ from edlae_sweeps.methods.neural.torch_extra import Trained
 from edlae_sweeps.models import Activation, Encoder, Layer, Network
 from edlae_sweeps.resources import Resources
 
+# Weights of wider layers would fit nowhere.
+_MOST_UNITS = 1_000_000
 # For each user and weight of a layer between hidden ones, in one epoch.
 _SECONDS_PER_WEIGHT = 6e-10
 
@@ -77,8 +79,8 @@ class Deep(Trained[DeepState]):
 
     def check(self) -> None:
         super().check()
-        if min([1, *self.hidden]) < 1:
-            raise ConfigError(f"method.hidden={list(self.hidden)}: choose 1 or more")
+        if not all(1 <= width <= _MOST_UNITS for width in self.hidden):
+            raise ConfigError(f"method.hidden={list(self.hidden)}: choose widths from 1 to {_MOST_UNITS}")
         if self.patience < 1:
             raise ConfigError(f"method.patience={self.patience}: choose 1 or more")
         if not 0 <= self.tolerance < 1:

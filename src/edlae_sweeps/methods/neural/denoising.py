@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, linear_bytes, low_ranks
 from edlae_sweeps.methods.base import Observe, State
 from edlae_sweeps.methods.iterative.epochs import Iterate, run_epochs
@@ -84,7 +84,7 @@ class Denoising(Trained[State]):
         n, k, low = data.n_items, largest_rank(ranks), low_ranks(ranks)
         users, events = data.shape[0], data.events
         seconds = float(self.epochs * _SECONDS_PER_WEIGHT * (3 * events + 10 * users) * sum(low))
-        peak = (n * n + 14 * n * k + 4 * self.batch * _USUAL_EVENTS * k) * data.dtype.itemsize
+        peak = (n * n + 14 * n * k + 4 * min(self.batch, data.X.shape[0]) * _USUAL_EVENTS * k) * data.dtype.itemsize
         return Estimate(self.epochs * sum(low) / n, seconds, peak, linear_bytes(data, ranks))
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import SolverError
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
 from edlae_sweeps.methods.base import Observe, State
 from edlae_sweeps.methods.clock import Clock
@@ -74,5 +74,5 @@ class Elsa(Trained[State]):
         (m, n), k, itemsize = data.shape, largest_rank(ranks), data.dtype.itemsize
         low = low_ranks(ranks)
         seconds = self.epochs * m * n * sum(_SECONDS_PER_PRODUCT * k + _SECONDS_PER_ENTRY for k in low)
-        peak = (n * n + 8 * n * k + 9 * self.batch * n) * itemsize
+        peak = (n * n + 8 * n * k + 9 * min(self.batch, data.X.shape[0]) * n) * itemsize
         return Estimate(0.0, float(seconds), peak, n * sum(low) * itemsize)
