@@ -45,7 +45,7 @@ COMMANDS = {
     "a multirun": ("-m", "method=closed,unconstrained", "rank=2,5"),
     "a search in processes": ("rank=[2,5]", "tune=optuna", "tune.n_trials=8", "tune.batch=4", "parallel=processes",
                               "parallel.workers=2"),
-    "a fit with its model": ("rank=full", "save_model=true"),
+    "a fit with its model": ("rank=full", "save_model=true", "skip_finished=true"),
 }  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Then the command may finish: a store that is killed and continued over and over is another thing than many stores.
@@ -229,6 +229,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the moments and the signals")
     parser.add_argument("--postgres", action="store_true", help="on MLflow's server with PostgreSQL, not on SQLite")
     arguments = parser.parse_args()
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     root = Path(tempfile.mkdtemp(prefix="kills-"))
     # PostgreSQL has a user of its own.
     root.chmod(0o755)
