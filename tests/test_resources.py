@@ -4,7 +4,8 @@ import psutil
 import pytest
 
 from edlae_sweeps import resources
-from edlae_sweeps.resources import GIB, Resources, available_memory, blas_threads
+from edlae_sweeps.memory import available_memory
+from edlae_sweeps.resources import GIB, Resources, blas_threads
 
 
 def group(folder: Path, limit: str, used: int, cache: int, version: int) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
-from edlae_sweeps.process import has_ended, machine, process_tags
+from edlae_sweeps.process import has_ended, machine, start_ticks
 
 # .MACHINE-PID-START-RANDOM.tmp says which process writes. Its length does not depend on the name that it stands for.
 # SQLite's journal has the name of its database in front.
@@ -41,8 +41,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 def temporary(path: Path) -> Path:
     """A new name beside `path`, hidden, which says which process writes to it."""
-    tags = process_tags()
-    return path.with_name(f".{_digest(machine())}-{tags['pid']}-{tags['pid_ticks']}-{uuid.uuid4().hex[:12]}.tmp")
+    pid = os.getpid()
+    return path.with_name(f".{_digest(machine())}-{pid}-{start_ticks(pid) or ''}-{uuid.uuid4().hex[:12]}.tmp")
 
 
 def commit(written: Path, path: Path) -> None:

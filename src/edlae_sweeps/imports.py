@@ -1,9 +1,40 @@
-"""Imports of large libraries by a command, without the garbage collector."""
+"""Imports of large libraries by a command, without the garbage collector; and of packages that may be missing."""
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edlae_sweeps.errors import MissingExtra
+
+if sys.version_info >= (3, 12):
+    from typing import override
+elif TYPE_CHECKING:
+    from typing_extensions import override
+else:
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    def override(method: F) -> F:
+        """Mark a method that overrides one of a base class, as Python 3.12 does; for type checkers."""
+        return method
+
+
+__all__ = ["needed", "override", "quick_imports"]
+
+
+def needed(package: str, what: str) -> Any:
+    """The module of a package that not every use needs. Raises MissingExtra, which names both, if it is missing."""
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        raise missing(package, what) from error
+
+
+def missing(package: str, what: str) -> MissingExtra:
+    """The error of `what` without a package."""
+    return MissingExtra(f"{what} needs the package {package}: pip install {package}")
 
 
 @contextmanager

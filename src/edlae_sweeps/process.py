@@ -6,8 +6,9 @@ import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import psutil
+from edlae_sweeps.imports import needed
 
 _PROC = Path("/proc")
 # Runs without `machine` have a start time read from the wall clock, which may be set while a process runs.
@@ -20,8 +21,8 @@ def process_tags() -> dict[str, str]:
         "host": socket.gethostname(),
         "machine": machine(),
         "pid": str(os.getpid()),
-        "pid_start": f"{psutil.Process().create_time():.2f}",
-        "pid_ticks": _ticks(os.getpid()) or "",
+        "pid_start": f"{_psutil().Process().create_time():.2f}",
+        "pid_ticks": start_ticks(os.getpid()) or "",
     }
 
 
@@ -57,12 +58,13 @@ def has_ended(tags: Mapping[str, str]) -> bool:
         return True
     except PermissionError:
         pass
-    ticks = _ticks(int(tags["pid"]))
+    ticks = start_ticks(int(tags["pid"]))
     return ticks is not None and ticks != tags["pid_ticks"]
 
 
 def had_ended(tags: Mapping[str, str]) -> bool:
     """The same for a run of a version that did not log `machine`: its host has the name of this one."""
+    psutil = _psutil()
     try:
         process = psutil.Process(int(tags["pid"]))
         started = abs(process.create_time() - float(tags["pid_start"])) < _CLOCK_SECONDS
@@ -71,9 +73,10 @@ def had_ended(tags: Mapping[str, str]) -> bool:
         return True
 
 
-def _ticks(pid: int) -> str | None:
+def start_ticks(pid: int) -> str | None:
     """When a process started: on Linux in clock ticks since the boot; None if that is hidden, empty for a zombie."""
     if not sys.platform.startswith("linux"):
+        psutil = _psutil()
         try:
             process = psutil.Process(pid)
             return "" if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
@@ -86,3 +89,8 @@ def _ticks(pid: int) -> str | None:
     # The second field, a name in parentheses, may hold both. The third is the state, the 22nd the start.
     state, *fields = stat.rpartition(")")[2].split()
     return "" if state in "ZX" else fields[18]
+
+
+def _psutil() -> Any:
+    # Files of the cache are written on Linux without it.
+    return needed("psutil", "telling processes apart")

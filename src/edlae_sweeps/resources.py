@@ -5,15 +5,20 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import psutil
-from threadpoolctl import threadpool_info, threadpool_limits
+from edlae_sweeps.errors import HostMemoryError, MissingExtra
+from edlae_sweeps.memory import available_memory, resident_memory
 
-from edlae_sweeps.errors import HostMemoryError
+# Linear algebra alone does without it.
+try:
+    import threadpoolctl
+except ModuleNotFoundError:
+    threadpoolctl = None
 
 GIB = 1024**3
 _MIB = 1024**2
@@ -21,8 +26,6 @@ _MIB = 1024**2
 PROCESS_BYTES = GIB
 # The same beside the matrices on a device: workspaces of its BLAS and LAPACK, fragments, one batch of scores.
 _DEVICE_BYTES, _DEVICE_SHARE = GIB, 0.05
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
-_CGROUP_LIST = Path("/proc/self/cgroup")
 
 # `torch` is PyTorch on the CPU; `auto` is CUDA where PyTorch sees a GPU, else the CPU.
 Device = Literal["cpu", "cuda", "auto", "torch"]
@@ -51,14 +54,17 @@ class Resources:
 
         In a job of Slurm they are at most those of the job. `memory` lowers what is free, never raises it.
         """
-        available = available_memory() + psutil.Process().memory_info().rss
+        available = available_memory() + resident_memory()
         limits = [limit for limit in (available, memory, _slurm_memory()) if limit is not None]
         return cls(threads or min(blas_threads(), processors()), min(limits), device)
 
     @contextmanager
     def limit_threads(self) -> Iterator[None]:
-        """Keep BLAS and OpenMP to `threads` within the block; the limit holds for the whole process."""
-        with threadpool_limits(self.threads):
+        """Keep BLAS and OpenMP to `threads` within the block; the limit holds for the whole process.
+
+        Raises MissingExtra if that takes threadpoolctl and it is not installed.
+        """
+        with limited_threads(self.threads):
             yield
 
     @property
@@ -109,48 +115,6 @@ def _positive(variable: str) -> int | None:
     return int(text) or None if text.isdecimal() else None
 
 
-def available_memory(cgroup_root: Path = _CGROUP_ROOT, cgroup_list: Path = _CGROUP_LIST) -> int:
-    """Bytes that this process may still take: the least of free physical memory and the room left in its cgroups.
-
-    Reads both versions of Linux control groups (containers, Slurm, systemd), each group and its parents; elsewhere
-    there is only physical memory.
-    """
-    free = psutil.virtual_memory().available
-    rooms = [_room(folder, *names) for folder, names in _memory_cgroups(cgroup_root, cgroup_list)]
-    return max(0, min([free, *(room for room in rooms if room is not None)]))
-
-
-def _memory_cgroups(root: Path, listing: Path) -> list[tuple[Path, tuple[str, str, str]]]:
-    """Memory cgroups of this process and their parents, with their names of limit, usage and page cache."""
-    try:
-        lines = listing.read_text().splitlines()
-    except OSError:
-        return []
-    groups: list[tuple[Path, tuple[str, str, str]]] = []
-    for line in lines:
-        hierarchy, controllers, path = line.split(":", 2)
-        if hierarchy == "0":
-            base, names = root, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            base, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        leaf = base / path.lstrip("/")
-        groups += [(folder, names) for folder in (leaf, *leaf.parents) if folder == base or base in folder.parents]
-    return groups
-
-
-def _room(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
-    """Bytes left in one cgroup, None if it sets no limit; page cache that the kernel can drop counts as free."""
-    try:
-        maximum = int((folder / limit).read_text())
-        used = int((folder / usage).read_text())
-        stat = dict(line.split(" ", 1) for line in (folder / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return None
-    return maximum - used + int(stat.get(reclaimable, 0))
-
-
 def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     try:
@@ -182,9 +146,43 @@ def blas_name() -> str:
 
 
 def blas_threads() -> int:
-    """The largest number of threads that a loaded BLAS uses now."""
+    """The largest number of threads that a loaded BLAS uses now; without threadpoolctl, as many as it started with."""
+    if threadpoolctl is None:
+        started = _positive("OPENBLAS_NUM_THREADS") or _positive("OMP_NUM_THREADS") or cores()
+        return min(started, cores())
     return max((int(pool["num_threads"]) for pool in _blas_pools()), default=1)
 
 
+@contextmanager
+def limited_threads(threads: int, api: Literal["blas", "openmp"] | None = None) -> Iterator[None]:
+    """Keep BLAS and OpenMP, or one `api` of them, to `threads` within the block, in the whole process.
+
+    Raises MissingExtra if that takes threadpoolctl and it is not installed.
+    """
+    if threadpoolctl is not None:
+        with threadpoolctl.threadpool_limits(threads, user_api=api):
+            yield
+        return
+    if threads != blas_threads():
+        raise MissingExtra(
+            f"{threads} threads of the BLAS instead of {blas_threads()} need the package threadpoolctl: pip install "
+            f"threadpoolctl, or start Python with OPENBLAS_NUM_THREADS={threads}"
+        )
+    yield
+
+
+@contextmanager
+def unthreaded_blas() -> Iterator[None]:
+    """One thread of BLAS for each thread of the block, which is quicker; without threadpoolctl it changes nothing."""
+    with nullcontext() if threadpoolctl is None else _controller().limit(limits=1):
+        yield
+
+
+@cache
+def _controller() -> Any:
+    """The libraries of the process; looking for them takes longer than a small product."""
+    return threadpoolctl.ThreadpoolController()
+
+
 def _blas_pools() -> list[dict[str, str]]:
-    return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return [] if threadpoolctl is None else [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]

@@ -12,7 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from edlae_sweeps.cli.multirun import Multirun
-from edlae_sweeps.resources import GIB, available_memory, cores
+from edlae_sweeps.memory import available_memory
+from edlae_sweeps.resources import GIB, cores
 from edlae_sweeps.slurm import output
 
 # Runs its jobs in this process, one after another.

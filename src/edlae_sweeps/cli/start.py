@@ -23,9 +23,21 @@ def start(config: str, command: Callable[[], Callable[[], None]]) -> None:
 
             if print_completions(config, arguments):
                 sys.exit(0)
-        with quick_imports():
-            run = command()
-        run()
+        _imported(command)()
     except KeyboardInterrupt:
         print_error(f"error: stopped by Ctrl-C; {CONTINUE}")
         sys.exit(130)
+
+
+def _imported(command: Callable[[], Callable[[], None]]) -> Callable[[], None]:
+    """What `command` imports; one line where packages are missing, since the mathematics alone needs few of them."""
+    try:
+        with quick_imports():
+            return command()
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "edlae_sweeps"):
+            raise
+        # Plainly: what prints errors needs packages too.
+        print(f"error: commands need the package {package}: pip install edlae_sweeps has all of them", file=sys.stderr)
+        sys.exit(2)

@@ -17,6 +17,7 @@ from edlae_sweeps.datasets.base import Advance
 from edlae_sweeps.datasets.tables import Source, bounded, expansion_error, most_bytes
 from edlae_sweeps.disk import commit, temporary
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.imports import needed
 
 _log = logging.getLogger(__name__)
 _STALL_SECONDS = 30
@@ -49,8 +50,7 @@ def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> 
             )
         return path
     # What is there already does without it.
-    import requests
-
+    requests = needed("requests", "a download")
     _log.info("downloading %s to %s", archive.url, data_dir)
     # A folder of its own, so that a killed download is known as one.
     folder = temporary(path)
@@ -68,8 +68,7 @@ def obtain(archive: Archive, data_dir: Path, advance: Advance | None = None) -> 
 
 def _download(archive: Archive, folder: Path, advance: Advance | None) -> Path:
     """The archive in `folder`, complete, with the right checksum."""
-    import pooch
-
+    pooch = needed("pooch", "a download")
     pooch.get_logger().setLevel(logging.ERROR)
     registry = {archive.name: f"md5:{archive.md5}" if archive.md5 else None}
     store = pooch.create(

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from typing_extensions import override
 
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.options import Options
 
 IntArray = NDArray[np.integer[Any]]

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-import psutil
-
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.memory import resident_memory
 from edlae_sweeps.resources import GIB, Resources
 
 # What a row takes until the data are prepared, at the worst moment.
@@ -26,7 +25,7 @@ class Place:
 
 def room(memory: int | None) -> int:
     """Bytes that this process may still take if it may take `memory` in all; None: what the machine has free."""
-    return Resources.here(memory=memory).memory - psutil.Process().memory_info().rss
+    return Resources.here(memory=memory).memory - resident_memory()
 
 
 def check_room(rows: int, names: int, free: int, place: Place) -> None:

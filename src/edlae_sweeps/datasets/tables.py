@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets.base import Interactions
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.imports import needed, override
 from edlae_sweeps.resources import GIB
 
 # Tables of ratings expand tenfold; what expands more than this was made to fill a disk or the memory.
@@ -111,7 +110,8 @@ def read_text(source: Source, text: Text, columns: Columns, memory: int | None =
 
     Raises DataError with the line number, if known.
     """
-    # It imports Arrow, which prepared data do without.
+    # Prepared data do without it.
+    needed("pyarrow", "reading a table")
     from edlae_sweeps.datasets.arrow import parse_text
 
     return parse_text(source, text, columns, memory)
@@ -122,6 +122,7 @@ def read_parquet(path: Path, columns: Columns, memory: int | None = None) -> Int
 
     Raises DataError if ids are neither strings nor whole numbers.
     """
+    needed("pyarrow", "reading a table")
     from edlae_sweeps.datasets.arrow import parse_parquet
 
     return parse_parquet(path, columns, memory)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
+from edlae_sweeps.resources import unthreaded_blas
 
 # Columns of a block: a row of 16 in float32 is a cache line, and wider blocks are no quicker.
 WIDTH = 16
@@ -22,7 +21,7 @@ def in_threads(threads: int) -> Iterator[Callable[[Callable[[Any], Any], Iterabl
 
     If a part fails or the caller is interrupted, running parts are finished and no others begun.
     """
-    with _controller().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+    with unthreaded_blas(), ThreadPoolExecutor(threads) as pool:
         try:
             yield pool.map
         except BaseException:
@@ -51,9 +50,3 @@ def row_parts(n: int) -> list[slice]:
 def column_blocks(b: int) -> list[slice]:
     """All b columns, in blocks of `WIDTH`."""
     return [slice(first, min(first + WIDTH, b)) for first in range(0, b, WIDTH)]
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    """The libraries of the process; looking for them takes longer than a small product."""
-    return ThreadpoolController()

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy.linalg import get_blas_funcs, get_lapack_funcs
-from threadpoolctl import threadpool_limits
 
 from edlae_sweeps.errors import SolverError
 from edlae_sweeps.linalg.parts import team
-from edlae_sweeps.resources import blas_threads
+from edlae_sweeps.resources import blas_threads, limited_threads
 
 _BLOCK = 256
 # Largest share of a row, in bytes per thread, for which OpenBLAS's parallel Cholesky is safe: it packs up to 448 rows
@@ -137,13 +136,13 @@ def safe_threads(row_bytes: int) -> Iterator[None]:
 
     OpenBLAS's threads pack their shares of the rows into a buffer of fixed size without checking that they fit. If they
     don't, the threads overwrite other memory (OpenBLAS issues 1413 and 2562; seen at n = 41,140 in float32 with two
-    threads).
+    threads). Raises MissingExtra if one thread takes threadpoolctl and it is not installed.
     """
     # Asking for the threads takes milliseconds, longer than a small matrix.
     if row_bytes <= _SHARE_BYTES or row_bytes <= blas_threads() * _SHARE_BYTES:
         yield
         return
-    with threadpool_limits(1, user_api="blas"):
+    with limited_threads(1, "blas"):
         yield
 
 

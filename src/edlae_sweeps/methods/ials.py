@@ -7,18 +7,17 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array, csr_matrix
-from threadpoolctl import threadpool_limits
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError, MissingExtra, SolverError
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, low_ranks
 from edlae_sweeps.methods.base import Method, Observe, State
 from edlae_sweeps.methods.clock import Clock
 from edlae_sweeps.methods.shared import Seeded
 from edlae_sweeps.models import Factorisation, Model, Passes
 from edlae_sweeps.models.objective import inner, row_blocks
-from edlae_sweeps.resources import Device, Resources
+from edlae_sweeps.resources import Device, Resources, limited_threads
 
 # Seconds of an epoch on two cores: for each user or item and square of the rank, and for each event and rank.
 _SECONDS_PER_SQUARE, _SECONDS_PER_EVENT = 3e-10, 4e-9
@@ -127,7 +126,7 @@ class Ials(Seeded, Method[IalsState]):
                     advance(epoch + 1, self.epochs)
 
         # The library's threads are its own: it is slow, and warns, beside threads of the BLAS.
-        with threadpool_limits(1, "blas"):
+        with limited_threads(1, "blas"):
             als = AlternatingLeastSquares(
                 factors=k,
                 regularization=self.l2,

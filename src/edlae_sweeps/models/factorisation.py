@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Gram
 from edlae_sweeps.errors import SolverError
+from edlae_sweeps.imports import override
 from edlae_sweeps.models.base import Model
 from edlae_sweeps.models.best import Encode
 from edlae_sweeps.models.objective import row_sums

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import platformdirs
-from typing_extensions import override
 
 from edlae_sweeps.datasets import DatasetSettings, Debian, Prepared
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.evaluation import METRICS
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods import Closed, Method, Rank
 from edlae_sweeps.options import Options
 from edlae_sweeps.resources import cores

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Literal
 
-from typing_extensions import override
-
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.options import Options
 from edlae_sweeps.settings.job import cache_dir
 from edlae_sweeps.settings.store import Tracking

@@ -5,9 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from typing_extensions import override
-
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.options import Options
 
 # URI schemes of MLflow's tracking stores, without the driver that may follow a +.

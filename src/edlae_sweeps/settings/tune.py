@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
-from typing_extensions import override
-
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.evaluation import COMMON, Metric
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods import Method
 from edlae_sweeps.options import Options
 

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from typing_extensions import override
-
 from edlae_sweeps.errors import WorkersError
+from edlae_sweeps.imports import override
 from edlae_sweeps.workers.bench import Bench, Place, one_at_a_time
 
 _log = logging.getLogger(__name__)

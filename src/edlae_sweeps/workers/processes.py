@@ -10,8 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from typing_extensions import override
-
+from edlae_sweeps.imports import override
 from edlae_sweeps.workers.bench import Place
 from edlae_sweeps.workers.pool import Engine
 

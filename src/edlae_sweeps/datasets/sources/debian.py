@@ -4,10 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_text
+from edlae_sweeps.imports import override
 
 _TABLE = Path(__file__).parents[1] / "data" / "debian-build-deps.tsv.gz"
 

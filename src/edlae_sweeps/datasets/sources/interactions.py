@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions
 from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_parquet, read_text
 from edlae_sweeps.errors import ConfigError, DataError
+from edlae_sweeps.imports import override
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets.archives import Archive, member, obtain
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions, Published
 from edlae_sweeps.datasets.tables import Columns, Text, read_text
+from edlae_sweeps.imports import override
 
 _COLUMNS = Columns("userId", "movieId", "rating", min_rating=4)
 

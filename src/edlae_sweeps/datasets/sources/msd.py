@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets.archives import Archive, member, obtain
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, Interactions, Published
 from edlae_sweeps.datasets.tables import Columns, Text, file_source, read_text
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.imports import override
 
 _TEXT = "train_triplets.txt"
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets.archives import ZIP_ERRORS, EntryNames, zip_entries
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions, Published
 from edlae_sweeps.datasets.limits import Place, check_room, room
 from edlae_sweeps.datasets.tables import bounded, file_source, most_bytes
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.imports import needed, override
 
 _FILMS = 17_770
 _BLOCK_BYTES = 64 * 1024**2
@@ -181,9 +181,7 @@ def _blocks(texts: _Texts) -> Iterator[tuple[str, bytes, int]]:
 def _parse(name: str, block: bytes, line: int) -> tuple[IntArray, IntArray, IntArray]:
     """Film, user and rating of each row of a block that starts with a heading."""
     # Prepared data do without Arrow.
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-
+    pa, pacsv = needed("pyarrow", "reading a table"), needed("pyarrow.csv", "reading a table")
     before, *pieces = _HEADING.split(block)
     bodies = pieces[1::2]
     rows = np.array([body.count(b"\n") for body in bodies], dtype=np.int64)

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, Gram, GramProducts, TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import (
     Effort,
     Inverse,

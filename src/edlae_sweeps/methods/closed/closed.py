@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import Array, backend_of, eigen_workspace, upper_blocks
 from edlae_sweeps.methods.about import Estimate, Look, Rank, largest_rank, linear_bytes, low_ranks
 from edlae_sweeps.methods.base import Observe, Vector

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import backend_of
 from edlae_sweeps.methods.about import Look
 from edlae_sweeps.methods.base import Vector

@@ -16,9 +16,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import eigen_products
 from edlae_sweeps.methods.about import Estimate, Rank, largest_rank, linear_bytes
 from edlae_sweeps.methods.base import Method, Observe, State, Vector

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from typing_extensions import override
-
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Look
 from edlae_sweeps.methods.base import Vector
 from edlae_sweeps.methods.closed.by_products import ByProducts

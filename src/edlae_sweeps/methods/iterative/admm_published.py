@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import invert_general
 from edlae_sweeps.methods.about import Look
 from edlae_sweeps.methods.base import State

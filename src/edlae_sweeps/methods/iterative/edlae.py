@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from typing_extensions import override
-
 from edlae_sweeps.datasets import Advance, TrainingData
+from edlae_sweeps.imports import override
 from edlae_sweeps.methods.about import Rank
 from edlae_sweeps.methods.base import Observe, State
 from edlae_sweeps.methods.closed.inverse import solve_full_rank

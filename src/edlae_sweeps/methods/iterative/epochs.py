@@ -10,10 +10,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from edlae_sweeps.datasets import Advance, TrainingData
 from edlae_sweeps.errors import ConfigError, SolverError
+from edlae_sweeps.imports import override
 from edlae_sweeps.linalg import Array
 from edlae_sweeps.methods.about import Estimate, Rank, linear_bytes, low_ranks
 from edlae_sweeps.methods.base import Method, Observe, S
