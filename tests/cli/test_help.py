@@ -107,7 +107,7 @@ def test_the_help_of_a_command_has_every_key(capsys, command):
     for name, key in keys.items():
         assert f"\n  {name}" in text
         assert "Example" in " ".join(key.text), name
-    assert text.index("tracking.uri") > text.index(f"\n  {next(name for name in keys if '.' not in name)} ")
+    assert text.index("tracking.uri") > text.index(f"\n  {next(name for name in keys if '.' not in name)}")
 
 
 @pytest.mark.parametrize("topic", ["", "all"])

@@ -6,35 +6,54 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from edlae_sweeps.cli.compose import register
 from edlae_sweeps.cli.errors import MOVED, USER_ERROR, user_message
 from edlae_sweeps.cli.keys import conf_dir
-from edlae_sweeps.cli.output import flush_output, print_error, replace_unprintable
-from edlae_sweeps.cli.signals import Stopped, stop_signals
+from edlae_sweeps.cli.output import CONTINUE, flush_output, print_error, replace_unprintable
+from edlae_sweeps.cli.passwords import redacted_configuration, refuse_arguments, refuse_configuration, show_bug
+from edlae_sweeps.cli.signals import SIGNAL_STATUS, Stopped, stop_signals
 from edlae_sweeps.cli.versions import MAIN
+from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.settings import SOURCE, STORE, redacted
 
 # Takes a message, empty if all went well, and an exit status.
 End = Callable[[str, int], NoReturn]
 
 
 def end(error: str = "", status: int = 0) -> NoReturn:
-    """Print the error, if any, and exit."""
+    """Print the error, if any, and exit; after a stop, say how to go on."""
     # The terminal may be closed by now.
     with suppress(OSError):
         flush_output()
         if error:
-            print_error(f"error: {error}")
+            stopped = f"; {CONTINUE}" if status > SIGNAL_STATUS else ""
+            print_error(f"error: {redacted(error)}{stopped}")
     sys.exit(status)
 
 
 def one_line(error: Exception) -> str | None:
     """One line for an error that the user can fix; None for a bug."""
     return user_message(error, conf_dir())
+
+
+class NoPasswords(Callback):
+    """Hydra calls it before a command writes anything (conf/_hydra.yaml)."""
+
+    def on_run_start(self, config: DictConfig, **_kwargs: Any) -> None:
+        """End the command if its configuration holds a password."""
+        try:
+            refuse_configuration(config)
+        except ConfigError as error:
+            # Hydra would warn of it, and go on.
+            end(str(error), USER_ERROR)
+
+    on_multirun_start = on_run_start
 
 
 def run_app(
@@ -51,21 +70,25 @@ def run_app(
     # Without this, Hydra exits by itself with a shortened traceback.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     # An empty variable counts as unset.
-    for name in ("EDLAE_SWEEPS_DATA", "MLFLOW_TRACKING_URI"):
+    for name in ("EDLAE_SWEEPS_DATA", STORE, SOURCE):
         if os.environ.get(name) == "":
             del os.environ[name]
     replace_unprintable()
     register()
-    sys.argv[1:] = current_spelling(sys.argv[1:])
+    sys.excepthook = show_bug
     with stop_signals():
         try:
-            hydra.main(**MAIN, config_path=str(conf_dir()), config_name=config_name)(task)()
+            # Before anything quotes an argument.
+            refuse_arguments(sys.argv[1:])
+            sys.argv[1:] = current_spelling(sys.argv[1:])
+            with redacted_configuration(sys.argv[1:]):
+                hydra.main(**MAIN, config_path=str(conf_dir()), config_name=config_name)(task)()
         except KeyboardInterrupt as stop:
             name = str(stop) if isinstance(stop, Stopped) else "Ctrl-C"
-            end(f"stopped by {name}", 128 + getattr(stop, "signum", signal.SIGINT))
+            end(f"stopped by {name}", SIGNAL_STATUS + getattr(stop, "signum", signal.SIGINT))
         except Exception as error:
             if isinstance(error, BrokenPipeError) and not flush_output():
-                end("", 128 + signal.SIGPIPE)
+                end("", SIGNAL_STATUS + signal.SIGPIPE)
             message = one_line(error)
             if message is None:
                 raise

@@ -1,9 +1,9 @@
 """The parent of a multirun: lists its jobs, shows each as it ends, and sums up, whatever the launcher."""
 
+import json
 import logging
 import sys
 import threading
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +21,10 @@ from edlae_sweeps.cli.hydra_app import end, one_line
 from edlae_sweeps.cli.launchers import IN_PROCESS, share, stop_jobs, wait_for_jobs, watch_queue
 from edlae_sweeps.cli.multirun import JobFile, Multirun
 from edlae_sweeps.cli.output import print_error, print_text
-from edlae_sweeps.cli.signals import before_stop
+from edlae_sweeps.cli.passwords import show_bug
+from edlae_sweeps.cli.signals import SIGNAL_STATUS, before_stop
 from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.settings import Tracking
+from edlae_sweeps.settings import Tracking, redacted
 
 _POLL = 1.0
 _BUG = 1
@@ -55,7 +56,7 @@ class Announce(Callback):
         except Exception as error:  # noqa: BLE001
             message = one_line(error)
             if message is None:
-                traceback.print_exc()
+                show_bug(type(error), error, error.__traceback__)
                 sys.exit(_BUG)
             end(message, USER_ERROR)
 
@@ -86,6 +87,7 @@ class Parent:
         if job.printed:
             print_text(job.printed.rstrip("\n"))
         if job.state == "finished":
+            self._describe_data(job)
             done = f"{len(self._shown)} of {len(self._multirun.names)}, " if self._multirun.names else ""
             cells = ", ".join(f"{cell['name']} {cell['metrics']['test/ndcg_100']:.4f}" for cell in job.results)
             _log.info("%sjob %s: finished%s", done, job.title, f", test nDCG@100: {cells}" if cells else "")
@@ -97,6 +99,17 @@ class Parent:
             print_error(f"error: job {job.title}: {job.error}")
         else:
             print_error(f"job {job.title}: {job.error}")
+
+    def _describe_data(self, job: JobFile) -> None:
+        """Log the data of a job that ran elsewhere, once for all jobs with the same."""
+        if self._multirun.launcher == IN_PROCESS:
+            return
+        # It imports MLflow, as the summary at the end does.
+        from edlae_sweeps.jobs.run import describe_once
+
+        # The job may have been skipped, or its folder be gone.
+        with suppress(OSError, ValueError):
+            describe_once(json.loads((job.folder / "dataset.json").read_text(encoding="utf-8")))
 
     def launcher_failed(self, error: Exception) -> str | None:
         """One line for what a launcher raised, once none of its jobs runs any more; None if it had none."""
@@ -134,7 +147,8 @@ class Parent:
         ]
         if not words:
             return error, status
-        if any(those for name, those in ends.items() if name != "failed"):
+        # After a stop, the last line says so anyway.
+        if status <= SIGNAL_STATUS and any(those for name, those in ends.items() if name != "failed"):
             words.append("the same command computes what is missing")
         told = f"of {max(len(self._multirun.names), len(jobs))} jobs, {'; '.join(words)}"
         crashed = any(job.state == "crashed" for job in jobs)
@@ -198,4 +212,4 @@ def _names(hydra_config: DictConfig) -> list[str]:
 
 def _line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return redacted(f"{type(error).__name__}: {lines[0]}") if lines else type(error).__name__

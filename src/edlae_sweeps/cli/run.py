@@ -1,7 +1,6 @@
 """`python -m edlae_sweeps`: compose → typed settings → run, for one job or a multirun."""
 
 import dataclasses
-import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +20,7 @@ from edlae_sweeps.cli.parent import announced, forget
 from edlae_sweeps.cli.worker import run_and_record
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.imports import quick_imports
-from edlae_sweeps.settings import Settings
+from edlae_sweeps.settings import Settings, masked_uri, redacted, shell_line
 
 if TYPE_CHECKING:
     from edlae_sweeps.jobs import Result
@@ -89,15 +88,15 @@ def _run(config: DictConfig, multirun: Multirun | None) -> "tuple[Settings, Sequ
     # They import MLflow and SciPy's statistics, which take seconds: not before the settings are known to be good.
     with quick_imports():
         from edlae_sweeps.jobs import run_job
-        from edlae_sweeps.tracking import redacted
 
     overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
-    # A tracking URI may contain a password.
-    command = shlex.join(["python", "-m", "edlae_sweeps", *hydra_config.overrides.task])
+    values = OmegaConf.to_container(config, resolve=True)
+    if isinstance(values, dict) and settings.tracking.uri is not None:
+        values["tracking"]["uri"] = masked_uri(settings.tracking.uri)
     texts = {
-        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+        "config.yaml": OmegaConf.to_yaml(values),
         "overrides.yaml": overrides,
-        "command.txt": command,
+        "command.txt": shell_line(["python", "-m", "edlae_sweeps", *hydra_config.overrides.task]),
     }
     composed = {name: redacted(text) for name, text in texts.items()}
     beside = multirun is not None and multirun.at_once > 1

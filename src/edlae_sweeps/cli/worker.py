@@ -17,7 +17,7 @@ from edlae_sweeps.cli.launchers import IN_PROCESS, SHARES_TERMINAL
 from edlae_sweeps.cli.multirun import JobFile, Multirun
 from edlae_sweeps.cli.signals import stop_signals, stop_then
 from edlae_sweeps.errors import EdlaeSweepsError
-from edlae_sweeps.settings import Settings
+from edlae_sweeps.settings import Settings, redacted
 
 if TYPE_CHECKING:
     from edlae_sweeps.jobs import Result
@@ -52,11 +52,11 @@ def run_and_record(config: DictConfig, run: RunJob) -> JobFile:
         if here:
             raise
     except EdlaeSweepsError as error:
-        job = job.update("failed", error=str(error), printed=printed.getvalue())
+        job = job.update("failed", error=redacted(str(error)), printed=printed.getvalue())
     # Raised further, it would hide the results of the other jobs.
     except Exception:  # noqa: BLE001
         _log.exception("job %s", job.title)
-        job = job.update("crashed", error=traceback.format_exc().strip(), printed=printed.getvalue())
+        job = job.update("crashed", error=redacted(traceback.format_exc().strip()), printed=printed.getvalue())
     return job
 
 

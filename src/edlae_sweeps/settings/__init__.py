@@ -9,14 +9,17 @@ from edlae_sweeps.settings.metrics import Evaluation, check_metrics
 from edlae_sweeps.settings.parallel import PARALLELS, Alone, Dask, Parallel, Processes
 from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
-from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking, redacted
+from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking, password_error
 from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
+from edlae_sweeps.settings.uris import SOURCE, STORE, has_password, masked_uri, redacted, shell_uri, without_passwords
 
 __all__ = [
     "FORMATS",
     "METRICS",
     "PARALLELS",
     "RESULTS_VERSION",
+    "SOURCE",
+    "STORE",
     "TUNES",
     "Alone",
     "DType",
@@ -46,13 +49,18 @@ __all__ = [
     "check_metrics",
     "command",
     "dataset_overrides",
+    "has_password",
     "hydra_text",
     "is_metric",
+    "masked_uri",
+    "password_error",
     "recorded_settings",
     "redacted",
     "run_key",
     "search_space",
     "shell_line",
+    "shell_uri",
     "study_key",
     "table_format",
+    "without_passwords",
 ]

@@ -1,27 +1,60 @@
 """Where results are logged, and which of them a report shows."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.imports import override
 from edlae_sweeps.options import Options
+from edlae_sweeps.settings.uris import (
+    SOURCE,
+    STORE,
+    is_ambiguous,
+    is_in_memory,
+    is_store,
+    masked_uri,
+    redacted,
+)
 
-# URI schemes of MLflow's tracking stores, without the driver that may follow a +.
-_STORES = frozenset({"http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks"})
-
-
-def redacted(text: str) -> str:
-    """`text` with the user names and passwords of the URIs in it masked."""
-    # A password may hold / and @, and a database takes it as an option too.
-    text = re.sub(r"://[^/\s'\"][^\s'\"]*@", "://***@", text)
-    return re.sub(r"([?&]\w*(?:password|passwd|pwd)=)[^&\s'\"]*", r"\1***", text, flags=re.IGNORECASE)
+# What may be in place of a password in a URI, for messages.
+_ELSEWHERE = "~/.pgpass for PostgreSQL, ~/.mlflow/credentials or MLFLOW_TRACKING_PASSWORD for a server"
 
 
 def _uri_of_environment() -> str | None:
-    return os.environ.get("MLFLOW_TRACKING_URI") or None
+    return os.environ.get(STORE) or None
+
+
+def _source_of_environment() -> str | None:
+    return os.environ.get(SOURCE) or None
+
+
+def _check_store(key: str, uri: str, otherwise: str) -> None:
+    """Raise ConfigError for a URI that can't be that of a store, or whose password can't be told from the rest."""
+    shown = masked_uri(uri)
+    if not is_store(uri):
+        raise ConfigError(
+            f"{key}={shown}: MLflow keeps runs on a server or in a database; choose http://HOST:PORT, "
+            f"sqlite:///PATH/mlflow.db or another database, or {otherwise}"
+        )
+    if is_in_memory(uri):
+        raise ConfigError(
+            f"{key}={shown}: a database in memory ends with the command; choose a file, sqlite:///PATH/mlflow.db"
+        )
+    if is_ambiguous(uri):
+        raise ConfigError(
+            f"{key}={shown}: write %40 for @, %2F for /, %3F for ?, %23 for # and %20 for a space "
+            "in a user name, a password and an option"
+        )
+
+
+def password_error(key: str) -> ConfigError:
+    """The error for a password in a configuration, which is written to files."""
+    variable = SOURCE if key == "source" else STORE
+    return ConfigError(
+        f"{key}: a password is not taken from here, since configurations are written to files; "
+        f"set the environment variable {variable} to the URI, or keep the password in {_ELSEWHERE}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -44,11 +77,8 @@ class Tracking(Options):
     def check(self) -> None:
         if not self.dir:
             raise ConfigError("tracking.dir is empty: name a folder, such as mlruns")
-        if self.uri is not None and not _is_store(self.uri):
-            raise ConfigError(
-                f"tracking.uri={redacted(self.uri)}: MLflow keeps runs on a server or in a database; choose "
-                "http://HOST:PORT, sqlite:///PATH/mlflow.db or another database, or null for mlflow.db in tracking.dir"
-            )
+        if self.uri is not None:
+            _check_store("tracking.uri", self.uri, "null for mlflow.db in tracking.dir")
 
     @override
     def __repr__(self) -> str:
@@ -71,14 +101,15 @@ class ReportSettings(Options):
 class MergeSettings(Options):
     """What to copy into the store.
 
-    source    another store: a folder with mlflow.db, the folder above it, or the URI of a database or server
+    source    another store: a folder with mlflow.db, the folder above it, or the URI of a database or server. Default:
+              EDLAE_SWEEPS_SOURCE, else None
     datasets  names of data sets; None: all that the source has
     tracking  the store to copy into
 
     Raises ConfigError if `source` is missing.
     """
 
-    source: str | None = None
+    source: str | None = field(default_factory=_source_of_environment)
     datasets: tuple[str, ...] | None = None
     tracking: Tracking = field(default_factory=Tracking)
 
@@ -88,16 +119,9 @@ class MergeSettings(Options):
             raise ConfigError(
                 "source: name the store to copy from, such as source=cluster/mlruns or source=http://HOST:PORT"
             )
-        if "://" in self.source and not _is_store(self.source):
-            raise ConfigError(
-                f"source={redacted(self.source)}: MLflow keeps runs on a server or in a database; "
-                "choose a folder with mlflow.db, http://HOST:PORT, or the URI of a database"
-            )
+        if "://" in self.source:
+            _check_store("source", self.source, "a folder with mlflow.db")
 
     @override
     def __repr__(self) -> str:
         return redacted(super().__repr__())
-
-
-def _is_store(uri: str) -> bool:
-    return uri.partition(":")[0].partition("+")[0] in _STORES
