@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from notebook import FITTED
 
 from edlae_sweeps import memory, resources
 from edlae_sweeps.errors import MissingExtra
@@ -30,26 +31,12 @@ for name in list(sys.modules):
         del sys.modules[name]
 sys.meta_path.insert(0, Blocker())
 """
-# What a notebook does, from data to a saved model.
-FITTED = """
+MISSING = """
 from pathlib import Path
-import numpy as np
-from edlae_sweeps.datasets import Debian, Synthetic, TrainingData, load
+from edlae_sweeps.datasets import Debian, load
 from edlae_sweeps.errors import MissingExtra
-from edlae_sweeps.evaluation import evaluate
-from edlae_sweeps.methods import METHODS, Admm, Closed
-from edlae_sweeps.models import load_model
 from edlae_sweeps.resources import blas_threads, limited_threads
 
-data = load(Synthetic(n_users=400, n_items=1100, mean_events=12, topics=5, heldout_users=50), Path("cache"))
-models = Closed(l2=10, dropout=0.1).fit_ranks(data.train, [5, "full"], item_names=data.item_names)
-basket = data.item_names[:3].tolist()
-for model in [*models.values(), Admm(l2=10, epochs=2).fit(TrainingData(data.train, item_names=data.item_names), 5)]:
-    assert 0 < evaluate(model, data.test).summary()["ndcg_100"] < 1
-    again = load_model(model.save("model.npz"))
-    assert again.recommend(basket, k=5) == model.recommend(basket, k=5)
-    assert len(again.similar(basket[0])) > 0
-Closed(l2=10).fit(TrainingData(data.train, by_products=True), 5)
 for use in (lambda: load(Debian(), Path("cache")), lambda: limited_threads(blas_threads() + 1).__enter__()):
     try:
         use()
@@ -71,7 +58,7 @@ def on_the_core(code: str, folder: Path) -> subprocess.CompletedProcess:
 
 
 def test_the_mathematics_needs_numpy_and_scipy_alone(tmp_path):
-    done = on_the_core(FITTED, tmp_path)
+    done = on_the_core(FITTED + MISSING, tmp_path)
     assert done.returncode == 0, done.stderr
     table, threads = done.stdout.splitlines()
     assert table == "reading a table needs the package pyarrow: pip install pyarrow"

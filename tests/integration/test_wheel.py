@@ -1,22 +1,60 @@
-"""A built wheel, installed elsewhere and started from another folder, finds its conf/ and its data."""
+"""A built wheel, installed elsewhere and started from another folder, finds its conf/ and its data, on every Python."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
 import zipfile
 from pathlib import Path
 
+import pytest
+from notebook import FITTED
+
 import edlae_sweeps
 
 ROOT = Path(edlae_sweeps.__file__).parents[2]
 
 
-def test_wheel_in_a_new_environment(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path / "dist", ROOT], check=True, capture_output=True
+        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], check=True, capture_output=True
     )
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version that starts: on the PATH, or one of pyenv's."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python{version}"))]
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return python
+    return None
+
+
+@pytest.mark.slow
+# The suite itself runs on one of the others.
+@pytest.mark.parametrize(
+    "version", [*(pytest.param(old, marks=pytest.mark.soak) for old in ("3.11", "3.12")), "3.13", "3.14"]
+)
+def test_the_mathematics_in_an_environment_of_numpy_and_scipy(version, wheel, tmp_path):
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version}")
+    subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    here = tmp_path / "venv" / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", here, "install", "--quiet", "--no-compile"]
+    subprocess.run([*pip, "numpy", "scipy"], check=True, capture_output=True)
+    subprocess.run([*pip, "--no-deps", wheel], check=True, capture_output=True)
+    done = subprocess.run([here, "-c", FITTED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_wheel_in_a_new_environment(wheel, tmp_path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {"edlae_sweeps/py.typed", "edlae_sweeps/conf/config.yaml", "edlae_sweeps/conf/method/closed.yaml"} <= set(
         names
