@@ -330,7 +330,7 @@ def test_sources_that_are_none_are_refused(place, tmp_path):
         with pytest.raises((DataError, TrackingError)) as failure:
             b.merge(source)
         assert str(failure.value).startswith(f"source={source}: {message}")
-    with pytest.raises(TrackingError, match=r"does not answer within 5 s .*: start it, or correct source") as failure:
+    with pytest.raises(TrackingError, match=r"does not answer .*: start it, or correct source") as failure:
         b.merge("http://me:secret@127.0.0.1:9")
     assert "secret" not in str(failure.value)
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,3 +1,4 @@
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,6 @@ from mlflow import MlflowClient
 from edlae_sweeps.errors import ConfigError, TrackingError
 from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking import DatasetRecord, Store, StoredRun, runs
-from edlae_sweeps.tracking import store as store_module
 
 RECORD = DatasetRecord("data", "d" * 64)
 
@@ -113,7 +113,8 @@ def test_the_error_for_a_deleted_experiment_says_how_to_restore_it(tmp_path, new
     new_store(tmp_path)
     store = Store(None, tmp_path)
     MlflowClient(store.uri).delete_experiment(store.experiment("data", RECORD, []).id)
-    with pytest.raises(TrackingError, match="experiments restore --experiment-id"):
+    restore = f"MLFLOW_TRACKING_URI=sqlite:///{tmp_path}/mlflow.db mlflow experiments restore --experiment-id 1"
+    with pytest.raises(TrackingError, match=re.escape(restore)):
         store.experiment("data", RECORD, [])
 
 
@@ -124,25 +125,6 @@ def test_a_database_that_cannot_be_used_is_an_error_at_once(tmp_path):
     (tmp_path / "text.db").write_text("not a database" * 100)
     with pytest.raises(TrackingError, match="not a database"):
         Store(f"sqlite:///{tmp_path}/text.db", tmp_path)
-
-
-@pytest.mark.parametrize("package", ["psycopg", "psycopg2"])
-def test_a_missing_driver_names_the_extra(tmp_path, monkeypatch, package):
-    def missing(*_) -> None:
-        raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-
-    monkeypatch.setattr(store_module, "MlflowClient", missing)
-    with pytest.raises(TrackingError, match=rf"{package}: pip install 'edlae_sweeps\[server\]'") as failure:
-        Store("postgresql://user:secret@127.0.0.1:1/x", tmp_path)
-    assert "secret" not in str(failure.value)
-    assert "\n" not in str(failure.value)
-
-
-@pytest.mark.parametrize("uri", ["http://localhost:abc", "http://user:secret@127.0.0.1:9"])
-def test_the_error_for_an_unreachable_server_hides_its_secrets(tmp_path, uri):
-    with pytest.raises(TrackingError, match="does not answer") as failure:
-        Store(uri, tmp_path)
-    assert "secret" not in str(failure.value)
 
 
 def test_values_by_epoch_come_before_the_final_one(tmp_path, new_store):

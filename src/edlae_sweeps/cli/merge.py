@@ -11,7 +11,7 @@ from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import ConfigError, EdlaeSweepsError
 from edlae_sweeps.imports import quick_imports
-from edlae_sweeps.settings import MergeSettings
+from edlae_sweeps.settings import MergeSettings, masked_uri
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def merge_store(settings: MergeSettings) -> None:
     with quick_imports():
         from edlae_sweeps.console import print_table, stage
         from edlae_sweeps.serving import log_model
-        from edlae_sweeps.tracking import Store, database_uri, redacted
+        from edlae_sweeps.tracking import Store, database_uri
         from edlae_sweeps.tracking.merge import merge
         from edlae_sweeps.tracking.source import Source
 
@@ -48,9 +48,9 @@ def merge_store(settings: MergeSettings) -> None:
         merged = merge(source, store, folder, settings.datasets, log_model, advance)
     if not merged:
         raise ConfigError(
-            f"there is nothing to merge: source={redacted(name)} has no finished cells or evaluations of edlae_sweeps"
+            f"there is nothing to merge: source={masked_uri(name)} has no finished cells or evaluations of edlae_sweeps"
         )
     rows = [(part.dataset, part.kind, str(part.copied), str(part.present)) for part in merged]
-    print_table(f"merged from {redacted(name)}", ("data set", "runs", "copied", "there already"), rows, ("runs",))
+    print_table(f"merged from {masked_uri(name)}", ("data set", "runs", "copied", "there already"), rows, ("runs",))
     if left_out := sum(part.left_out for part in merged):
         _log.warning("left out: %d run(s) whose artifacts are gone; copy artifacts/ beside mlflow.db too", left_out)

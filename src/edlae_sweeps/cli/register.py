@@ -1,7 +1,6 @@
 """`python -m edlae_sweeps.register`: compose → typed settings → the best cell of each data set is registered."""
 
 import logging
-import shlex
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from edlae_sweeps.cli.errors import USER_ERROR
 from edlae_sweeps.cli.hydra_app import end, run_app
 from edlae_sweeps.errors import ConfigError, DataError, EdlaeSweepsError
 from edlae_sweeps.imports import quick_imports
-from edlae_sweeps.settings import RegisterSettings, Settings, recorded_settings
+from edlae_sweeps.settings import RegisterSettings, Settings, command, recorded_settings
 
 if TYPE_CHECKING:
     from edlae_sweeps.jobs import Result
@@ -104,8 +103,8 @@ def register_cell(candidate: "Candidate", settings: RegisterSettings, output: Pa
         print_line("  fitted on all users; its test metrics are those of the same method fitted on the training users")
     stays = "none" if before is None else f"version {before.number} stays"
     print_line(f"  champion: {f'version {version.number}' if verdict.promoted else stays}; {verdict.reason}")
-    model = shlex.quote(f"model={version.name if verdict.promoted else version.uri}")
-    print_line(f"  recommend: python -m edlae_sweeps.recommend {model} 'items=[NAME,...]'")
+    recommend = command({"model": version.name if verdict.promoted else version.uri}, "recommend")
+    print_line(f"  recommend: {recommend} 'items=[NAME,...]'")
 
 
 def _fitted(registry: "Registry", candidate: "Candidate", settings: RegisterSettings, output: Path) -> "Fitted":

@@ -1,6 +1,5 @@
 """The table at the end of a command, and how to browse the results."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,8 +7,8 @@ from edlae_sweeps.console import print_line, print_table
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.evaluation import METRICS, is_metric, metric_label
 from edlae_sweeps.jobs import Result
-from edlae_sweeps.settings import Tracking
-from edlae_sweeps.tracking import Store, database_uri, redacted
+from edlae_sweeps.settings import Tracking, masked_uri, shell_uri
+from edlae_sweeps.tracking import Store, database_uri
 
 _HEADER = ("method", "rank", "λ", "p", "nDCG@100 ± SE", "Recall@20", "Recall@50", "sq. error", "fit s")
 
@@ -42,8 +41,8 @@ def _browse(labels: Sequence[str], tracking: Tracking) -> list[str]:
         # The results are logged; only the links are missing.
         pages = []
     if uri.startswith(("http://", "https://")):
-        return [f"browse: {page}" for page in pages or [redacted(uri)]]
-    command = f"browse: mlflow ui --backend-store-uri {shlex.quote(redacted(uri))}"
+        return [f"browse: {page}" for page in pages or [masked_uri(uri)]]
+    command = f"browse: mlflow ui --backend-store-uri {shell_uri(uri)}"
     return [command, *(f"        {page}" for page in pages)]
 
 

@@ -13,7 +13,7 @@ from edlae_sweeps.errors import DataError, TrackingError
 from edlae_sweeps.methods import METHODS
 from edlae_sweeps.serving.champion import Comparison, compare
 from edlae_sweeps.serving.registry import Registry, Version, check_name
-from edlae_sweeps.settings import Refit
+from edlae_sweeps.settings import Refit, command, dataset_overrides
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store, StoredRun
 from edlae_sweeps.tracking.runs import stops_deferred
 
@@ -68,9 +68,7 @@ def best_cell(store: Store, name: str, methods: Sequence[str] | None) -> Candida
     if not chosen:
         available = ", ".join(sorted({cell.params["method"] for cell in cells}))
         if not available:
-            raise DataError(
-                f"datasets: {name} has no finished cell yet; run python -m edlae_sweeps dataset={name} first"
-            )
+            raise DataError(f"datasets: {name} has no finished cell yet; run {command(dataset_overrides(name))} first")
         asked = f"of {', '.join(methods)}" if methods else "that competes in a report"
         raise DataError(f"datasets: {name} has no finished cell {asked}; choose methods from {available}")
     newest = chosen[-1]

@@ -19,8 +19,10 @@ from edlae_sweeps.models import model_place
 from edlae_sweeps.models.files import FILE_NAME
 from edlae_sweeps.serving.flavor import load_recommender
 from edlae_sweeps.serving.recommender import Recommender
-from edlae_sweeps.tracking import database_uri, redacted
-from edlae_sweeps.tracking.opening import one_line_errors, probe
+from edlae_sweeps.settings import masked_uri
+from edlae_sweeps.tracking import database_uri
+from edlae_sweeps.tracking.opening import one_line_errors
+from edlae_sweeps.tracking.probe import probe
 
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -55,7 +57,7 @@ def _client(model: str, tracking_uri: str | None) -> MlflowClient:
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or database_uri(Path(_FOLDER).absolute())
     if uri.startswith("sqlite") and not Path(make_url(uri).database or "").is_file():
         raise DataError(
-            f"model={model}: there is no such path, and no store at {redacted(uri)}; "
+            f"model={model}: there is no such path, and no store at {masked_uri(uri)}; "
             "name a folder, or the store with tracking.uri or tracking.dir"
         )
     probe(uri)

@@ -13,7 +13,9 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import make_url
 
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.tracking.opening import one_line_errors, probe, redacted
+from edlae_sweeps.settings import hydra_text, masked_uri, shell_line
+from edlae_sweeps.tracking.opening import one_line_errors
+from edlae_sweeps.tracking.probe import probe
 
 CHAMPION = "champion"
 # MLflow's tag of a logged model with its registered versions.
@@ -130,14 +132,15 @@ def find_champion(model: str | None, uri: str) -> str:
         if model is not None:
             return model
         raise DataError(
-            f"model: there is no store at {redacted(uri)}; run python -m edlae_sweeps register=true first, "
+            f"model: there is no store at {masked_uri(uri)}; run python -m edlae_sweeps register=true first, "
             "name a folder, or set tracking.uri or tracking.dir"
         )
     probe(uri)
     registry = Registry(uri)
     names = registry.champions() if model is None else [model]
     if len(names) != 1:
-        remedy = f"choose model={names[0]}" if names else "run python -m edlae_sweeps.register first"
+        choice = shell_line([f"model={hydra_text(names[0])}"]) if names else ""
+        remedy = f"choose {choice}" if names else "run python -m edlae_sweeps.register first"
         raise DataError(f"model: the champions are those of {', '.join(names) or 'no data set'}; {remedy}")
     champion = registry.champion(names[0])
     return names[0] if champion is None else champion.uri

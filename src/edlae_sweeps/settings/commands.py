@@ -12,7 +12,7 @@ from typing import Any
 from edlae_sweeps.datasets import DATASETS
 
 # A text that Hydra reads as itself without quotes, and the words that it reads as something else.
-_PLAIN = re.compile(r"(\./)?[A-Za-z_/][A-Za-z0-9_./-]*", re.ASCII)
+_PLAIN = re.compile(r"(\./)?[A-Za-z_/][A-Za-z0-9_./:@-]*", re.ASCII)
 _WORDS = frozenset({"null", "true", "false", "nan", "inf"})
 # Defaults of other keys: which of them a command needs depends on the method.
 _DERIVED = frozenset({"start", "search"})

@@ -16,7 +16,7 @@ from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.foreign import warn_of
 from edlae_sweeps.tracking.lease import Busy, Lease
-from edlae_sweeps.tracking.opening import database_uri, redacted
+from edlae_sweeps.tracking.opening import database_uri
 from edlae_sweeps.tracking.origin import origin_tags
 from edlae_sweeps.tracking.runs import Run
 from edlae_sweeps.tracking.store import Store
@@ -36,6 +36,5 @@ __all__ = [
     "StoredRun",
     "database_uri",
     "origin_tags",
-    "redacted",
     "warn_of",
 ]

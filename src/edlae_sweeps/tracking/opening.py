@@ -1,11 +1,10 @@
-"""Opening a store: its URI, a probe, and its errors in one line."""
+"""Opening a store: its URI, and its errors in one line."""
 
 import random
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,9 +15,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from edlae_sweeps.errors import ConfigError, TrackingError
-from edlae_sweeps.settings import redacted as redacted
+from edlae_sweeps.settings import masked_uri, redacted
 
-_PROBE_SECONDS = 5
 # How often a request is repeated that met a row of another process.
 _MOST_TRIES = 8
 # What SQLite, PostgreSQL, MySQL and SQL Server say of a row that is there already.
@@ -49,7 +47,7 @@ def one_line_errors(uri: str, settings: str = "tracking.uri, tracking.dir") -> I
         yield
     except ModuleNotFoundError as error:
         raise TrackingError(
-            f"tracking store {redacted(uri)} needs the Python package {error.name}: {_remedy(error.name)}"
+            f"tracking store {masked_uri(uri)} needs the Python package {error.name}: {_remedy(error.name)}"
         ) from error
     except (MlflowException, requests.RequestException, SQLAlchemyError, Timeout, OSError) as error:
         # SQLAlchemy's message starts with what it was doing; the database's says what is wrong.
@@ -57,7 +55,8 @@ def one_line_errors(uri: str, settings: str = "tracking.uri, tracking.dir") -> I
         while isinstance(cause.__cause__, SQLAlchemyError):
             cause = cause.__cause__
         reason = str(getattr(cause, "orig", None) or cause).strip().split("\n", 1)[0]
-        raise TrackingError(f"tracking store {redacted(uri)}: {redacted(reason)}; see {settings}") from error
+        reason = redacted(reason.replace(uri, masked_uri(uri)))
+        raise TrackingError(f"tracking store {masked_uri(uri)}: {reason}; see {settings}") from error
 
 
 def _remedy(package: str | None) -> str:
@@ -80,41 +79,3 @@ def unconflicted(call: Callable[[], object]) -> None:
             time.sleep(random.uniform(0.05, 0.5))  # noqa: S311
         else:
             return
-
-
-def probe(uri: str, settings: str = "tracking.uri or MLFLOW_TRACKING_URI") -> None:
-    """Raise TrackingError within seconds if the store is unreachable; mlflow would retry for minutes."""
-    if is_server(uri):
-        _probe_server(uri, settings)
-    elif uri.startswith("sqlite"):
-        _probe_sqlite(uri)
-
-
-def _probe_server(uri: str, settings: str) -> None:
-    try:
-        requests.get(
-            f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1", timeout=_PROBE_SECONDS
-        ).close()
-    except requests.exceptions.SSLError:
-        return  # it answers; mlflow's own settings say which certificates to trust
-    except requests.RequestException as error:
-        raise TrackingError(
-            f"tracking server {redacted(uri)} does not answer within {_PROBE_SECONDS} s ({type(error).__name__}): "
-            f"start it, or correct {settings}"
-        ) from error
-
-
-def _probe_sqlite(uri: str) -> None:
-    path = make_url(uri).database
-    if not path or path == ":memory:":
-        return
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=_PROBE_SECONDS)) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.rollback()
-    except (sqlite3.Error, OSError) as error:
-        raise TrackingError(
-            f"tracking database {path} can't be written ({error}): "
-            "make it writable, free some space, or choose tracking.dir"
-        ) from error

@@ -18,7 +18,9 @@ from sqlalchemy import make_url
 
 from edlae_sweeps.errors import DataError, TrackingError
 from edlae_sweeps.models.files import MLFLOW_FILE
-from edlae_sweeps.tracking.opening import is_server, one_line_errors, probe, redacted
+from edlae_sweeps.settings import masked_uri
+from edlae_sweeps.tracking.opening import one_line_errors
+from edlae_sweeps.tracking.probe import probe
 from edlae_sweeps.tracking.watch import pages
 
 _DATABASE = "mlflow.db"
@@ -40,16 +42,16 @@ class Source:
 
         Raises DataError if there is no store or if it is the one at `target_uri`, TrackingError if it can't be read.
         """
-        self._name = redacted(source)
+        self._name = masked_uri(source)
         self._uri = source if "://" in source else f"sqlite:///{self._database(Path(source).expanduser())}"
         self._beside: Path | None = None
         if self._uri.rstrip("/") == target_uri.rstrip("/"):
             raise self._same()
         with self._errors():
-            if is_server(self._uri):
-                probe(self._uri, "source")
-            elif self._uri.startswith("sqlite"):
+            if self._uri.startswith("sqlite"):
                 self._beside = self._check(target_uri)
+            else:
+                probe(self._uri, "source")
             self._client = MlflowClient(self._uri)
             self._client.search_experiments(max_results=1)
 

@@ -8,11 +8,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from edlae_sweeps.errors import TrackingError
+from edlae_sweeps.settings import STORE, masked_uri, shell_line, shell_uri
 from edlae_sweeps.tracking.creation import create, database_file
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.moved import follow_move
-from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors, probe, redacted
+from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors
+from edlae_sweeps.tracking.probe import probe
 from edlae_sweeps.tracking.runs import stops_deferred
 from edlae_sweeps.tracking.view import page
 from edlae_sweeps.tracking.watch import Watch, close_all
@@ -36,10 +38,11 @@ class Store:
                 path.mkdir(parents=True, exist_ok=True)
             # Processes that create the same database or experiment at the same time race.
             self._lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
+            # It may wait, and Ctrl-C ends that.
+            probe(self.uri)
             with self._lock, stops_deferred():
                 if file:
                     create(file)
-                probe(self.uri)
                 follow_move(self.uri, self._directory)
                 self._client = MlflowClient(self.uri)
                 self._client.search_experiments(max_results=1)
@@ -54,7 +57,7 @@ class Store:
             experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             return None
-        return page(redacted(self.uri) if is_server(self.uri) else _LOCAL_PAGES, experiment.experiment_id)
+        return page(masked_uri(self.uri) if is_server(self.uri) else _LOCAL_PAGES, experiment.experiment_id)
 
     def existing(self) -> list[str]:
         """The names of the experiments, without MLflow's own default."""
@@ -75,9 +78,10 @@ class Store:
                     if experiment is None:
                         raise error
         if experiment.lifecycle_stage == "deleted":
+            restore = ["mlflow", "experiments", "restore", "--experiment-id", str(experiment.experiment_id)]
             raise TrackingError(
-                f"experiment {name} of {redacted(self.uri)} is deleted: "
-                f"restore it with mlflow experiments restore --experiment-id {experiment.experiment_id}"
+                f"experiment {name} of {masked_uri(self.uri)} is deleted: "
+                f"restore it with {STORE}={shell_uri(self.uri)} {shell_line(restore)}"
             )
         return str(experiment.experiment_id)
 
