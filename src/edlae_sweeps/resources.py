@@ -1,7 +1,9 @@
 """What a computation may use: threads, memory and a device; and facts about the machine."""
 
+import errno
 import os
 import platform
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ _MIB = 1024**2
 PROCESS_BYTES = GIB
 # The same beside the matrices on a device: workspaces of its BLAS and LAPACK, fragments, one batch of scores.
 _DEVICE_BYTES, _DEVICE_SHARE = GIB, 0.05
+_NO_MEMORY = re.compile("can't start new thread|can't allocate memory")
 
 # `torch` is PyTorch on the CPU; `auto` is CUDA where PyTorch sees a GPU, else the CPU.
 Device = Literal["cpu", "cuda", "auto", "torch"]
@@ -81,14 +84,23 @@ class Resources:
 
 @contextmanager
 def memory_errors(tried: str, remedy: str) -> Iterator[None]:
-    """Turn a MemoryError of the block into a HostMemoryError, which says what was tried and what to do."""
+    """Turn a lack of memory in the block into a HostMemoryError, which says what was tried and what to do."""
     try:
         yield
-    except MemoryError as error:
+    except (MemoryError, OSError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
         reason = " ".join(str(error).split())
         told = f" ({reason[:1].lower()}{reason[1:]})" if reason else ""
         # The arrays of the block would stay as long as its traceback.
-        raise HostMemoryError(f"{tried}: out of memory{told}: {remedy}, or free some memory") from None
+        raise HostMemoryError(f"{tried}: out of memory{told}; {remedy}, or free some memory") from None
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether an error says that there is no memory, which Python, the system, threads and PyTorch do in their ways."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
 
 
 def cores() -> int:

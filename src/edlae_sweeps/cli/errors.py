@@ -32,9 +32,15 @@ def user_message(error: Exception, conf: Path) -> str | None:
     if isinstance(error, ValueError) and "integer string conversion" in str(error):
         given = next((argument for argument in sys.argv[1:] if _MANY_DIGITS.search(argument)), "a number")
         return f"{given[:40]}…: this number has too many digits; write a shorter one"
+    # OmegaConf lets Python's error through, with the key.
+    if isinstance(error, OverflowError) and (key := re.search(r"full_key: (\S+)", str(error))):
+        return f"{key[1]}: this number is too large; see --help {key[1]}"
     # Hydra refuses method=null and =5 in this way.
     if isinstance(error, ValueError) and str(error).startswith("Config group override"):
         return f"{error}; write group=choice"
+    if isinstance(error, MemoryError):
+        reason = _first_line(str(error))
+        return f"out of memory{': ' + reason if reason else ''}; free some memory, or use a machine with more"
     # Hydra makes its output folder before the job can check it. An OSError without a file name is a bug.
     if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
         remedy = "free some space, or set tracking.dir or data_dir to a folder that you can write to"

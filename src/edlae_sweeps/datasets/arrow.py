@@ -21,6 +21,8 @@ from edlae_sweeps.errors import DataError
 # A row is never longer.
 _BLOCK_BYTES = 16 * 1024**2
 _BATCH_ROWS = 2**19
+# Above a header.
+_EMPTY_LINES = 1000
 _IDS = pa.dictionary(pa.int32(), pa.string())
 # Errors that the readers raise on a damaged file.
 READ_ERRORS = (OSError, EOFError, zlib.error, zipfile.BadZipFile, pa.ArrowException)
@@ -105,9 +107,11 @@ def _text_error(source: Source, text: Text, columns: Columns, error: BaseExcepti
         except READ_ERRORS as again:
             error = again
     reason = re.sub(r"^(?:CSV parse error|In CSV column #\d+): Row #(\d+): ", r"line \1: ", _one_line(error))
-    if "straddling object" in reason:
-        line = rows + (1 if text.header else 2)
-        reason = f"line {line} or one soon after it has more than {_BLOCK_BYTES // 2**20} MiB: is a quote missing?"
+    if "straddling object" in reason or "out of sync" in reason:
+        reason = (
+            f"line {rows + (1 if text.header else 2)} or a later one has more than {_BLOCK_BYTES // 2**20} MiB, or a "
+            "quote that is not closed on it: close it, or double it in a value"
+        )
     return DataError(f"can't read {source.name}: {reason[:300]}")
 
 
@@ -126,7 +130,10 @@ def _header(source: Source, text: Text) -> list[str]:
         start = stream.readline(_BLOCK_BYTES)
         if not start:
             raise DataError(f"{source.name} is empty")
-        while start and not start.strip():
+        # Arrow skips empty lines.
+        for _ in range(_EMPTY_LINES):
+            if start.strip():
+                break
             start = stream.readline(_BLOCK_BYTES)
     if text.header is not None:
         return list(text.header)

@@ -150,7 +150,7 @@ def is_plain(name: str) -> bool:
 
 def is_short(name: str) -> bool:
     """True if `name` can be part of a file's name."""
-    return len(name) <= _LONGEST_NAME and len(name.encode(errors="surrogateescape")) <= _LONGEST_NAME_BYTES
+    return len(name) <= _LONGEST_NAME and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME_BYTES
 
 
 @dataclass(frozen=True)
