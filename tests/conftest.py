@@ -54,6 +54,8 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None
 def _own_folders(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's files."""
     monkeypatch.setenv("EDLAE_SWEEPS_DATA", str(data_dir))
+    # Tables are as wide as the terminal that the tests run in.
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edlae_sweeps.cli.completion import completions
+from edlae_sweeps.cli.compose import register
+from edlae_sweeps.evaluation import COMMON, METRICS
+
 HEAVY = ("mlflow", "scipy.stats", "optuna", "matplotlib")
 SCRIPT = f"""
 import sys
@@ -61,6 +65,26 @@ def test_values_complete_as_they_are_typed(line, expected):
     matches, heavy = complete(line)
     assert matches == expected
     assert heavy.startswith("[] ")
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("[c", ["[coverage_20"]),
+        ("[ndcg_10,ndcg_1", [f"[ndcg_10,ndcg_100_{view}" for view in ("head", "tail", "unbiased")]),
+        ("x", []),
+    ],
+)
+def test_names_complete_in_a_list(start, expected):
+    register()
+    key = "evaluation.metrics="
+    assert completions("config", f"edlae-sweeps {key}{start}") == [f"{key}{value}" for value in expected] or [key]
+
+
+def test_every_metric_that_is_not_measured_anyway_is_offered():
+    register()
+    offered = completions("config", "edlae-sweeps evaluation.metrics=")
+    assert offered == [f"evaluation.metrics=[{name}" for name in COMMON if name not in METRICS]
 
 
 def test_fragments_are_not_offered():

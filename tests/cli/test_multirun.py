@@ -77,7 +77,8 @@ def raising(error: BaseException):
     return run
 
 
-def test_the_list_of_jobs_names_what_varies(run, tmp_path):
+def test_the_list_of_jobs_names_what_varies(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("edlae_sweeps.jobs.run._described", set())
     status, out, err = run("-m", *SMALL, "rank=2,3", "method.l2=10,20", "dry_run=true")
     assert status == 0, err
     (plan,) = tmp_path.rglob("jobs.json")
@@ -85,6 +86,8 @@ def test_the_list_of_jobs_names_what_varies(run, tmp_path):
         f"rank={rank},method.l2={l2}" for rank in (2, 3) for l2 in (10, 20)
     ]
     assert sum("a dry run" in line for line in out) == 4
+    # Four jobs with the same data describe them once.
+    assert sum("held-out users" in line for line in err) == 1
 
 
 def test_the_keys_of_an_experiment_are_named_too_and_the_command_line_wins(run, tmp_path):
@@ -99,10 +102,10 @@ def test_a_bug_of_one_job_keeps_its_traceback_and_the_results_of_the_others(run,
 
     real = jobs._load
 
-    def load(settings):
+    def load(settings, *rest):
         if settings.rank == 3:
             raise ZeroDivisionError("a bug")
-        return real(settings)
+        return real(settings, *rest)
 
     monkeypatch.setattr(jobs, "_load", load)
     status, out, err = run("-m", *SMALL, "rank=2,3,4")
@@ -163,7 +166,29 @@ def test_the_end_names_every_job_without_a_result(tmp_path, capfd):
         "1 not started: 4 (rank=5); "
         "the same command computes what is missing"
     )
-    assert capfd.readouterr().err.splitlines() == ["error: job 1 (rank=2): no", "job 2 (rank=3): by x"]
+    # A stop says so in its own words.
+    stopped, status = Parent(jobs, Tracking(dir=str(tmp_path / "mlruns"))).end("stopped by Ctrl-C", 130)
+    assert status == 130
+    assert stopped == f"stopped by Ctrl-C; {error.removesuffix('; the same command computes what is missing')}"
+    assert capfd.readouterr().err.splitlines() == ["error: job 1 (rank=2): no", "job 2 (rank=3): by x"] * 2
+
+
+def test_jobs_elsewhere_have_their_data_described_once(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("edlae_sweeps.jobs.run._described", set())
+    jobs = multirun(tmp_path)
+    parent = Parent(Multirun(tmp_path, "basic", jobs.names), Tracking())
+    parent._multirun = jobs
+    counts = dict.fromkeys(("training_users", "heldout_users", "items", "training_events"), 7)
+    summary = {**counts, "density": 0.5, "digest": "abc", "items_per_user": {"50%": 3}, "users_per_item": {"50%": 2}}
+    with caplog.at_level("INFO"):
+        for number in range(2):
+            (tmp_path / str(number)).mkdir()
+            (tmp_path / str(number) / "dataset.json").write_text(json.dumps(summary))
+            parent.show(jobs.job(number, tmp_path / str(number)).update("finished"))
+    assert [line.split(",")[0] for line in caplog.messages] == [
+        "7 training and 2 × 7 held-out users", "items per user: 3 (50%)", "users per item: 2 (50%)",
+        "1 of 2", "2 of 2",
+    ]  # fmt: skip
 
 
 def test_a_job_that_went_back_into_the_queue_is_shown_again(tmp_path, capfd):

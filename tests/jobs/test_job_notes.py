@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from edlae_sweeps.cli.compose import conf_dir, register, typed
 from edlae_sweeps.cli.summary import print_summary
 from edlae_sweeps.cli.versions import VERSION_BASE
-from edlae_sweeps.jobs import run_job
-from edlae_sweeps.jobs.notes import cell_run_name
+from edlae_sweeps.jobs import Result, run_job
+from edlae_sweeps.jobs.notes import cell_note, cell_run_name, job_note
 from edlae_sweeps.methods import Admm, Closed, Deep
 from edlae_sweeps.settings import Optuna, Settings
 
@@ -71,6 +71,17 @@ def test_the_job_has_the_best_cell_the_baseline_and_a_note(job, tmp_path):
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     files = {file.path for file in client.list_artifacts(parent.info.run_id, "closed-k2")}
     assert files == {f"closed-k2/{name}" for name in ("landscape.png", "history.png", "evaluations.csv")}
+
+
+def test_a_note_names_metrics_as_people_do():
+    metrics = dict.fromkeys(("ndcg_100", "ndcg_100_se", "recall_20", "recall_50"), 0.5)
+    values = {f"{part}/{name}": value for part in ("test", "validation") for name, value in metrics.items()}
+    params = {"method": "closed", "rank": 3, "l2": 5.0, "dropout": 0.1}
+    result = Result("closed-k3", params, {**values, "time/fit_seconds": 1.0}, {"shared": "false"}, {})
+    settings = Settings(method=Closed(), rank=3, tune=Optuna(search={"l2": (1, 9)}, metric="ndcg_100_tail"))
+    for note in (job_note(settings, [result], result, ""), cell_note(settings, result, "")):
+        assert "tail nDCG@100" in note
+        assert "ndcg_" not in note
 
 
 def test_the_summary_shows_the_baseline_of_cells_from_the_store(job, capsys):
