@@ -130,6 +130,10 @@ def _header(source: Source, text: Text) -> list[str]:
         start = stream.readline(_BLOCK_BYTES)
         if not start:
             raise DataError(f"{source.name} is empty")
+        if len(start) == _BLOCK_BYTES:
+            raise DataError(
+                f"can't read {source.name}: line 1 has more than {_BLOCK_BYTES // 2**20} MiB: name a table of events"
+            )
         # Arrow skips empty lines.
         for _ in range(_EMPTY_LINES):
             if start.strip():

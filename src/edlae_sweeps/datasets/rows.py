@@ -17,7 +17,6 @@ from edlae_sweeps.errors import DataError
 LONGEST_ID = 512
 # What makes ids unusable: a mask of such ids, and what a message says of one.
 _PROBLEMS: tuple[tuple[Callable[[pa.Array], pa.Array], str], ...] = (
-    (pc.is_null, "has no value"),
     (lambda ids: pc.equal(pc.binary_length(ids), 0), "is empty"),
     (
         lambda ids: pc.greater(pc.binary_length(ids), LONGEST_ID),
@@ -67,14 +66,12 @@ def _usable(ids: pa.Array, column: str, row: int, place: Place) -> pa.Dictionary
     if ids.null_count:
         raise place.error(row + pc.index(pc.is_null(ids), True).as_py(), f"column {column} has no value")
     encoded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
-    text = not pa.types.is_integer(encoded.dictionary.type)
-    for problem, what in _PROBLEMS if text else _PROBLEMS[:1]:
-        bad = problem(encoded.dictionary)
-        if not pc.any(bad).as_py():
-            continue
+    if pa.types.is_integer(encoded.dictionary.type):
+        return encoded
+    for problem, what in _PROBLEMS:
+        bad = np.flatnonzero(np.asarray(problem(encoded.dictionary)))
         # A dictionary may hold ids that no row has.
-        rows = np.flatnonzero(np.isin(np.asarray(encoded.indices), np.flatnonzero(np.asarray(bad.fill_null(False)))))
-        if len(rows):
+        if len(bad) and len(rows := np.flatnonzero(np.isin(np.asarray(encoded.indices), bad))):
             raise place.error(row + int(rows[0]), f"column {column} {what}")
     return encoded
 
