@@ -72,7 +72,8 @@ class Redacting(logging.Formatter):
 
 def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print a traceback as Python does, without passwords."""
-    print_error(redacted("".join(traceback.format_exception(kind, error, trace))).rstrip("\n"))
+    for line in redacted("".join(traceback.format_exception(kind, error, trace))).splitlines():
+        print_error(line)
 
 
 @contextlib.contextmanager
