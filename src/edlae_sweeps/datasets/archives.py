@@ -132,7 +132,7 @@ class EntryNames:
         if parts[0] == "" or ".." in parts or re.match("[A-Za-z]:", name):
             raise self.error(name, "leads out of the archive")
         if link:
-            raise self.error(name, "is a link")
+            raise self.error(name, "is a link or a device")
         if name in self._seen:
             raise self.error(name, "is there twice")
         self._seen.add(name)
