@@ -1,6 +1,7 @@
 """A thousand hostile values: each is accepted, or refused in one line before anything is computed or logged."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from edlae_sweeps.cli.compose import conf_dir
 from edlae_sweeps.cli.errors import user_message
 from edlae_sweeps.console import printable
 from edlae_sweeps.datasets import Synthetic
-from edlae_sweeps.jobs import files, plan, run_job
+from edlae_sweeps.jobs import files, plan, run
 from edlae_sweeps.settings import Settings
 from edlae_sweeps.tracking import Store
 
@@ -65,6 +66,7 @@ def test_every_value_is_accepted_or_refused_in_one_line(fuzz, tmp_path, new_stor
     # What takes time and does not depend on the settings.
     monkeypatch.setattr(plan, "_product_seconds", lambda *_: 1.0)
     monkeypatch.setattr(files, "distributions", list)
+    monkeypatch.setattr(run, "quick_imports", nullcontext)
     new_store(tmp_path / "mlruns")
     output = tmp_path / "output"
     output.mkdir()
@@ -75,7 +77,7 @@ def test_every_value_is_accepted_or_refused_in_one_line(fuzz, tmp_path, new_stor
             continue
         dry += 1
         try:
-            run_job(settings, output, {})
+            run.run_job(settings, output, {})
         except Exception as error:  # noqa: BLE001
             refusal(error, case)
     assert dry > 50
