@@ -21,6 +21,7 @@ def test_each_split_is_a_point_and_only_several_have_an_interval(tmp_path, monke
 @pytest.mark.parametrize("number", [1, 4])
 def test_panels_need_no_style(tmp_path, number):
     plain = SplitPanel("b", {}, [5], [[0.1, 0.2]], [(0.0, 0.3)])
-    files = plot_splits("title", [PANEL, *[plain] * (number - 1)], "reference", tmp_path / "splits")
+    picture = plot_splits("title", [PANEL, *[plain] * (number - 1)], "reference", tmp_path / "splits")
+    files = picture.png, picture.svg, picture.pdf
     assert [file.suffix for file in files] == [".png", ".svg", ".pdf"]
     assert all(file.stat().st_size for file in files)

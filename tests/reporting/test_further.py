@@ -37,7 +37,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_table_has_a_row_for_each_cell_with_further_metrics(folder):
-    table = rows(folder / "further.csv")
+    popularity, *table = rows(folder / "further.csv")
+    assert (popularity["method"], popularity["rank"], popularity["parameters"]) == ("popularity", "", "")
+    assert float(popularity["Gini@5"]) > max(float(row["Gini@5"]) for row in table)
+    assert "±" in popularity["nDCG@10"]
     assert list(table[0]) == ["method", "rank", "nDCG@10", "tail nDCG@100", "head Recall@5", "Gini@5", "parameters"]
     assert [(row["method"], row["rank"]) for row in table] == [
         ("closed", "2"), ("closed", "5"), ("closed", "full"), ("unconstrained", "2"), ("unconstrained", "5"),

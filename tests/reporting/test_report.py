@@ -1,6 +1,8 @@
 """The report on a store that small jobs on made-up data have filled."""
 
+import base64
 import csv
+import html
 import re
 import shutil
 import subprocess
@@ -103,7 +105,7 @@ def test_speed_up_uses_stand_alone_repeats(made):
     assert [row["rank"] for row in table] == ["2", "20"]
     assert list(table[0]) == [
         "rank", "closed form s", "ADMM s", "ADMM as published s",
-        "ADMM / closed form", "ADMM as published / closed form", "paper: ADMM / closed form s",
+        "ADMM / closed form", "ADMM as published / closed form", "paper: ADMM / closed form s", "parameters",
     ]  # fmt: skip
     for row in table:
         medians = [float(row[name].split()[0]) for name in ("closed form s", "ADMM s", "ADMM as published s")]
@@ -129,19 +131,52 @@ def test_figures_have_three_formats(made):
 
 def test_page_is_self_contained(made):
     page = made.page.read_text()
-    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert "@import" not in page
-    assert "url(" not in page
-    images = re.findall(r"<img [^>]*>", page)
+    assert not re.findall(r"url\((?!#)", page)
+    images = re.findall(r'<svg class="whole" [^>]*role="img"[^>]*>', page)
     assert len(images) == 5
-    assert all(re.search(r'alt="[^"]{20,}"', image) for image in images)
+    assert all(re.search(r'aria-label="[^"]{20,}"', image) for image in images)
+    names = re.findall(r' id="([^"]*)"', page)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', page)) <= set(names)
+
+
+def test_each_picture_is_there_as_svg_and_as_png(made):
+    page = made.page.read_text()
+    pictures = re.findall(r'download="([^"]*)" href="data:image/png;base64,([^"]*)"', page)
+    assert [name for name, _ in pictures] == ["figure1.png", "rivals.png", "training.png", "epochs.png", "diagonal.png"]
+    for name, content in pictures:
+        assert base64.b64decode(content) == (made.page.parent / name).read_bytes()
+        drawing = page[page.index(f'<g id="{name[:-4]}">') :]
+        assert drawing[: drawing.index("</svg>")].count("<path") > 20
+
+
+def test_tables_have_captions_and_row_headers(made):
+    page = made.page.read_text()
+    tables = re.findall(r"<table>.*?</table>", page, re.DOTALL)
+    assert len(tables) == 7
+    for table in tables:
+        assert re.search(r"<caption><span>[^<]{10,}</span></caption>", table)
+        body = table[table.index("<tbody>") :]
+        assert body.count("<tr>") == len(re.findall(r'<tr>\s*<th scope="row">', body)) > 0
+
+
+def test_popularity_is_the_first_row(client, made):
+    popularity, *cells = rows(made.page.parent / "accuracy.csv")
+    assert (popularity["method"], popularity["rank"], popularity["parameters"]) == ("popularity", "", "")
+    (parent, *_) = client.search_runs(["1"], "tags.kind = 'job'")
+    metrics = parent.data.metrics
+    expected = f"{metrics['baseline/recall_20']:.4f} ± {metrics['baseline/recall_20_se']:.4f}"
+    assert popularity["Recall@20 ± SE"] == expected
+    assert "popularity" not in {cell["method"] for cell in cells}
 
 
 def test_page_shows_the_command_of_each_cell_and_its_own(made):
     page = made.page.read_text()
-    assert "python -m edlae_sweeps.report 'datasets=[synthetic]'" in page
+    assert "python -m edlae_sweeps.report &#39;datasets=[synthetic]&#39;" in page
     for row in rows(made.page.parent / "numbers.csv"):
-        assert f"<td>{row['method']}, rank {row['rank']}</td>" in page
+        assert f'<th scope="row">{row["method"]}, rank {row["rank"]}</th>' in page
         assert row["run_id"] in page
     assert (
         "dataset.heldout_users=100 dtype=float64 &#39;rank=[2,5,20,full]&#39; method=unconstrained epoch_metrics=true"
@@ -230,13 +265,31 @@ def test_command_line_reports_on_every_data_set(command_line, store, tmp_path, m
     assert status == 0, lines
 
 
+# The page in a frame as wide as a phone: what it and its parts measure.
+FRAME = """<!DOCTYPE html><meta charset="utf-8"><iframe style="width: 400px; height: 900px" srcdoc="{page}"></iframe>
+<script>
+const frame = document.querySelector("iframe");
+frame.onload = () => {{
+  const page = frame.contentDocument, root = page.documentElement;
+  const panels = [...page.querySelectorAll(".panels svg")].map(panel => panel.getBoundingClientRect());
+  const narrow = Math.min(...panels.map(panel => panel.width)), whole = page.querySelector(".whole").clientWidth;
+  document.title = [root.scrollWidth - root.clientWidth, Math.round(narrow), panels.length, whole].join(" ");
+}};
+</script>"""
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-def test_browser_shows_the_page_without_errors(made, tmp_path):
-    log = subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=400,3000", "--enable-logging=stderr",
-         f"--user-data-dir={tmp_path}", f"--screenshot={tmp_path / 'page.png'}", "--virtual-time-budget=5000",
-         f"file://{made.page}"],
+def test_on_a_phone_panels_are_stacked_and_the_page_does_not_scroll_sideways(made, tmp_path):
+    (tmp_path / "frame.html").write_text(FRAME.format(page=html.escape(made.page.read_text())), encoding="utf-8")
+    browser = subprocess.run(
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
+         f"--user-data-dir={tmp_path}", "--virtual-time-budget=5000", f"file://{tmp_path / 'frame.html'}"],
         capture_output=True, text=True, timeout=120, check=True,
-    ).stderr  # fmt: skip
-    assert "CONSOLE" not in log
-    assert (tmp_path / "page.png").stat().st_size > 20_000
+    )  # fmt: skip
+    assert "CONSOLE" not in browser.stderr
+    measured = re.search(r"<title>(\d+) (\d+) (\d+) (\d+)</title>", browser.stdout)
+    assert measured
+    scroll, narrowest, panels, whole = map(int, measured.groups())
+    # Two figures of four panels, three of two or three, of which one has a legend beside them.
+    assert (scroll, panels, whole) == (0, 16, 0)
+    assert 340 < narrowest <= 400

@@ -82,6 +82,7 @@ def test_report_has_the_bound_beside_each_method(store, cells):
         "ADMM (nDCG@100)",
         "closed form (nDCG@100)",
         "closed form (polished) (nDCG@100)",
+        "parameters",
     ]
     assert (page.parent / "sandwich.png").exists()
     assert (page.parent / "rivals.png").exists()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from made_up import DATASET, Cell, experiment, log
 
-from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.reporting import Report, report
 from edlae_sweeps.reporting.collect import collect
 from edlae_sweeps.reporting.reader import Reader
@@ -94,14 +93,18 @@ def test_what_is_no_repeat_is_left_out_by_name(made):
     assert sum("dtype float64" in line for line in lines) == 1
     missing = [line for line in made.left_out if line not in lines]
     assert [line.split()[0] for line in missing] == ["zero_diag", "unconstrained"]
-    assert all(f"dataset={DATASET} dataset.split_seed=7 method=" in line for line in missing)
+    data = f"dataset=interactions dataset.path=FILE dataset.name={DATASET} dataset.split_seed=7"
+    assert all(f"run python -m edlae_sweeps {data} method=" in line for line in missing)
 
 
 def test_the_other_tables_are_about_one_split(made):
     table = rows(made, "accuracy")
     expected = {(method, str(rank)): means[7] for (method, rank), means in MEANS.items()}
     assert {(row["method"], row["rank"]): float(row["nDCG@100 ± SE"].split()[0]) for row in table} == expected
-    assert "is about the split of seed 7" in made.page.read_text(encoding="utf-8")
+    page = made.page.read_text(encoding="utf-8")
+    assert "is about the split of seed 7" in page
+    assert "The store has 3 splits of these data" in page
+    assert "<code>dataset.split_seed=7</code>: it has the most finished cells" in page
 
 
 def test_spread_over_splits_and_differences_within_each(made):
@@ -166,15 +169,24 @@ def test_without_pairs_there_are_no_statistics(store, tmp_path):
     assert "Holm" not in made.page.read_text(encoding="utf-8")
 
 
-def test_a_lost_artifact_is_named_with_its_run(store, tmp_path):
-    target = experiment(store, "lost")
-    for method in ("closed", "deql"):
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[:100])])
+def test_a_lost_artifact_is_named_with_its_run_and_the_rest_is_shown(store, tmp_path, damage):
+    name = f"lost {tmp_path.name}"
+    target = experiment(store, name)
+    for method in ("closed", "deql", "dan"):
         log(target, Cell(method, 2, values(0.5)), tmp_path)
-    for file in store.glob("artifacts/lost/**/per_user.npz"):
-        file.unlink()
-    run = next(run for run in target.find("tags.kind = 'cell'") if run.params["method"] == "closed")
-    with pytest.raises(TrackingError, match=rf"run {run.id} \(closed, rank 2\): .*per_user.npz.*skip_finished=false"):
-        report(Store(None, store), "lost", tmp_path, lambda *_: None)
+    run = next(run for run in target.find("tags.kind = 'cell'") if run.params["method"] == "deql")
+    damage(run.local("per_user.npz"))
+    made = report(Store(None, store), name, tmp_path, lambda *_: None)
+    (line,) = (line for line in made.left_out if "per_user.npz" in line)
+    assert line.startswith(f"what needs per_user.npz of run {run.id} (deql, rank 2), which is gone or damaged: ")
+    assert "skip_finished=false" in line
+    assert line in made.page.read_text(encoding="utf-8")
+    (row,) = rows(made, "pairs")
+    assert list(row) == ["rank", "closed − dan", "parameters"]
+    # Equal values have a difference of 0, which has no sign.
+    assert row["closed − dan"] == "0.0000 ± 0.0000"
+    assert {row["method"] for row in rows(made, "accuracy")} == {"closed", "deql", "dan"}
 
 
 @pytest.mark.parametrize("gone", [None, "config.yaml", "dataset.json"])

@@ -4,7 +4,7 @@ import pytest
 
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.curves import series
-from edlae_sweeps.reporting.tuned import alike, tuning, tuning_of_all, tuning_of_pair
+from edlae_sweeps.reporting.tuned import alike, tuning, tuning_of_all, tuning_of_pair, tuning_of_row, warning
 from edlae_sweeps.tracking import StoredRun
 
 
@@ -57,3 +57,20 @@ def test_cells_of_several_splits():
 def test_lines_tell_which_are_tuned_where_some_are_not(admm, labels):
     cells = [cell("admm", 2, admm[0]), cell("admm", 5, admm[1]), cell("closed", 2, 20), cell("closed", 5, 20)]
     assert [line.label for line in series(Collected(cells, [], [], {}), "test/ndcg_100", "compared")] == labels
+
+
+def test_a_row_says_how_its_cells_were_tuned():
+    tuned, given = cell("closed", 2, 20), cell("admm", 2, None)
+    assert tuning_of_row([tuned, None, cell("deql", 2, 20)]) == "tuned, 20 evaluations"
+    assert tuning_of_row([tuned, given, tuned]) == "closed: tuned, 20 evaluations; admm: as given"
+    assert tuning_of_row([None]) == ""
+
+
+def test_only_ranks_that_were_not_tuned_alike_are_warned_of():
+    alike_at_2 = [cell("closed", 2, 20), cell("admm", 2, 6)]
+    assert warning(alike_at_2) == ""
+    # A bound is compared with nothing.
+    assert warning([cell("closed", 5, 20), cell("svd", 5, None)]) == ""
+    text = warning([*alike_at_2, cell("admm", 5, None), cell("closed", 5, 20), cell("zero_diag", 5, None)])
+    assert text.startswith("Warning: tuned against untuned. At rank 5, the cells were not tuned alike (")
+    assert "(as given: admm, zero_diag; tuned: closed)" in text

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 from edlae_sweeps.plots.ranks import Rank, positions, set_rank_axis, sorted_ranks
 
 _METRICS = {"ndcg_100": "nDCG@100", "recall_20": "Recall@20", "recall_50": "Recall@50"}
@@ -35,9 +35,7 @@ class Differences:
     lines: Sequence[Series]
 
 
-def plot_curves(
-    title: str, metrics: Mapping[str, Sequence[Series]], differences: Differences, path: Path
-) -> list[Path]:
+def plot_curves(title: str, metrics: Mapping[str, Sequence[Series]], differences: Differences, path: Path) -> Picture:
     """Figure 1: test metrics by rank with a band of ± 1 SE, and paired differences to the reference (lower left)."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     axes = figure.subplots(2, 2)
@@ -54,7 +52,7 @@ def plot_curves(
     return save(figure, path)
 
 
-def plot_training(title: str, squared_error: Sequence[Series], objective: Sequence[Series], path: Path) -> list[Path]:
+def plot_training(title: str, squared_error: Sequence[Series], objective: Sequence[Series], path: Path) -> Picture:
     """Training squared error (left) and objective of Eq. 7 (right) by rank."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 from edlae_sweeps.plots.ranks import Rank, positions, set_rank_axis
 
 
@@ -40,7 +40,7 @@ class DiagonalPair:
 
 def plot_diagonal(
     title: str, residuals: Residuals, pair: DiagonalPair | None, labels: tuple[str, str], path: Path
-) -> list[Path]:
+) -> Picture:
     """The reference's residuals by rank, and its diagonal against the rival's. `labels` name reference and rival."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -61,7 +61,8 @@ def plot_diagonal(
 
 def _scatter(ax: Axes, pair: DiagonalPair, labels: tuple[str, str]) -> None:
     """One point per item, and the line of equality."""
-    ax.scatter(pair.reference, pair.rival, s=4, alpha=0.4, color="black", linewidth=0)
+    # Thousands of points: as vectors, they would be most of a page.
+    ax.scatter(pair.reference, pair.rival, s=4, alpha=0.4, color="black", linewidth=0, rasterized=True)
     ends = [min(pair.reference.min(), pair.rival.min()), max(pair.reference.max(), pair.rival.max())]
     ax.plot(ends, ends, color="red", linestyle=":")
     ax.set(xlabel=f"diag(UVᵀ), {labels[0]}", ylabel=f"diag(UVᵀ), {labels[1]}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Epochs:
     reference_ndcg: float | None
 
 
-def plot_epochs(title: str, runs: Mapping[int, Epochs], reference: str, path: Path) -> list[Path]:
+def plot_epochs(title: str, runs: Mapping[int, Epochs], reference: str, path: Path) -> Picture:
     """Objective by epoch and by seconds, and validation nDCG@100 by epoch if logged: one colour per rank."""
     validated = any(run.ndcg for run in runs.values())
     figure = Figure(figsize=(13 if validated else 10, 4.2), layout="constrained")

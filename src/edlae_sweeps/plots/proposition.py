@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 
 _MARKERS = {"relu": "^", "tanh": "o", "gelu": "D", "selu": "s"}
 _OTHER_MARKER = "v"
@@ -54,7 +54,7 @@ class Trial:
         return min([self.rank, *self.hidden]) < self.rank
 
 
-def plot_proposition(title: str, trials: Sequence[Trial], path: Path) -> list[Path]:
+def plot_proposition(title: str, trials: Sequence[Trial], path: Path) -> Picture:
     """Squared error by rank, with the bound as a line and the models as points; test nDCG@100 by depth."""
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -6,11 +6,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from edlae_sweeps.plots.curves import Series, draw
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 from edlae_sweeps.plots.ranks import positions, sorted_ranks
 
 
-def plot_sandwich(title: str, bound: Series, lines: Sequence[Series], path: Path) -> list[Path]:
+def plot_sandwich(title: str, bound: Series, lines: Sequence[Series], path: Path) -> Picture:
     """Eq. 7 by rank over the shaded region that no model reaches (left), and its excess over the bound (right)."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)

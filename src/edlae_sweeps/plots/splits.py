@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 from edlae_sweeps.plots.ranks import Rank, sorted_ranks
 
 _COLUMNS = 3
@@ -34,7 +34,7 @@ class SplitPanel:
     intervals: list[tuple[float, float] | None]
 
 
-def plot_splits(title: str, panels: Sequence[SplitPanel], reference: str, path: Path) -> list[Path]:
+def plot_splits(title: str, panels: Sequence[SplitPanel], reference: str, path: Path) -> Picture:
     """One panel for each competitor, with a scale of its own."""
     columns = min(_COLUMNS, len(panels))
     lines = ceil(len(panels) / columns)

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from edlae_sweeps.plots.curves import Series, add_legend, draw
-from edlae_sweeps.plots.files import save
+from edlae_sweeps.plots.files import Picture, save
 
 # What a label takes of the width and of the height. Lines that end within that of each other share one.
 _ROOM = (0.14, 0.05)
 
 
-def plot_tail(title: str, accuracy: Sequence[Series], tail: Sequence[Series], path: Path) -> list[Path]:
+def plot_tail(title: str, accuracy: Sequence[Series], tail: Sequence[Series], path: Path) -> Picture:
     """Tail nDCG@100 over nDCG@100, with the first and the last rank of each line named (left), and by rank (right).
 
     `accuracy` and `tail` have the same lines and ranks.
@@ -28,6 +28,8 @@ def plot_tail(title: str, accuracy: Sequence[Series], tail: Sequence[Series], pa
     left.margins(x=_ROOM[0], y=0.08)
     left.grid(alpha=0.25)
     draw(right, tail)
+    # Alone on a narrow screen, a panel needs its numbers.
+    right.tick_params(labelleft=True)
     right.set_ylabel("test tail nDCG@100, ± 1 SE")
     add_legend(right)
     return save(figure, path)

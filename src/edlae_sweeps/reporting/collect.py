@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edlae_sweeps.methods import REFERENCE, Look
-from edlae_sweeps.reporting.looks import by_products, look, paper_methods, place, polished
+from edlae_sweeps.reporting.looks import by_products, look, place, polished
 from edlae_sweeps.settings import METRICS
 from edlae_sweeps.tracking import Experiment, StoredRun
 
@@ -108,7 +108,7 @@ class Collected:
 def collect(experiment: Experiment) -> Collected:
     """Collect the finished cells. If they differ in data, split, dtype or version, the largest group is reported."""
     groups: dict[tuple[str, ...], list[StoredCell]] = {}
-    for run in experiment.find("tags.kind = 'cell'"):
+    for run in experiment.cells():
         cell = _stored_cell(run)
         groups.setdefault(cell.protocol, []).append(cell)
     # Of groups of equal size, the newest.
@@ -144,28 +144,6 @@ def best_cells(cells: Sequence[StoredCell]) -> list[StoredCell]:
 
 def _test_metrics(cell: StoredCell) -> int:
     return sum(name.startswith("test/") for name in cell.run.metrics)
-
-
-def missing_ranks(best: Sequence[StoredCell], split_seed: int | None) -> list[str]:
-    """Ranks that some of the paper's methods have and others lack, with the command that runs them.
-
-    Ranks that only products have don't count, since other methods can't have them. `split_seed` is that of the cells,
-    where there are other splits.
-    """
-    methods = paper_methods()
-    cells = sorted((cell for cell in best if cell.method in methods), key=lambda cell: cell.order[2])
-    ranks = list(dict.fromkeys(cell.rank_text for cell in cells))
-    lines = []
-    for method in methods:
-        finished = {cell.rank_text for cell in best if cell.method in (method, by_products(method))}
-        if missing := [rank for rank in ranks if rank not in finished]:
-            dataset = cells[0].run.params["dataset"]
-            split = "" if split_seed is None else f" dataset.split_seed={split_seed}"
-            lines.append(
-                f"{method} has no finished cell at rank {', '.join(missing)}; "
-                f"run python -m edlae_sweeps dataset={dataset}{split} method={method} 'rank=[{','.join(missing)}]'"
-            )
-    return lines
 
 
 def _stored_cell(run: StoredRun) -> StoredCell:

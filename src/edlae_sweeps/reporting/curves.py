@@ -1,30 +1,49 @@
 """Accuracy and training error by rank, and the data set they were measured on."""
 
 import itertools
-import json
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from edlae_sweeps.plots import Series
 from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.popularity import NAME
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
-from edlae_sweeps.reporting.tuned import marked, tuning
+from edlae_sweeps.reporting.tuned import marked, tuning, warning
 from edlae_sweeps.settings import METRICS, Metric, is_metric
 
 
-def accuracy_table(collected: Collected) -> Table:
-    """One row per cell: parameters and how they were chosen, validation nDCG@100, test metrics with standard errors."""
+def accuracy_table(collected: Collected, baseline: Mapping[str, float]) -> Table:
+    """One row per cell: parameters and how they were chosen, validation nDCG@100, test metrics with standard errors.
+
+    `baseline` holds the test metrics of popularity, the first row; empty: no such row.
+    """
     header = ("method", "rank", "λ", "p", "parameters", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE",
               "Recall@50 ± SE")  # fmt: skip
-    rows = []
+    rows = [(NAME, *[""] * 5, *(with_error(baseline, name) for name in METRICS))] if baseline else []
+    links = {}
     for cell in collected.best:
-        metrics = cell.metrics
-        tests = [f"{metrics[f'test/{name}']:.4f} ± {metrics[f'test/{name}_se']:.4f}" for name in METRICS]
-        validation = f"{metrics['validation/ndcg_100']:.4f}"
+        tests = [with_error(cell.metrics, f"test/{name}") for name in METRICS]
+        validation = f"{cell.metrics['validation/ndcg_100']:.4f}"
         params = (_param(cell, "l2"), _param(cell, "dropout"))
+        links[len(rows), 0] = cell.run.id
         rows.append((cell.method, cell.rank_text, *params, tuning(cell), validation, *tests))
-    return Table("Accuracy by rank", header, tuple(rows))
+    return Table(
+        "Accuracy by rank",
+        header,
+        tuple(rows),
+        caption="For each method and rank, test metrics of the cell that validated best.",
+        warning=warning(collected.best),
+        keys=2,
+        links=links,
+    )
+
+
+def with_error(metrics: Mapping[str, float], name: str) -> str:
+    """A metric with its standard error, if it has one; empty if it is not there."""
+    if name not in metrics:
+        return ""
+    error = metrics.get(f"{name}_se")
+    return f"{metrics[name]:.4f}" + ("" if error is None else f" ± {error:.4f}")
 
 
 def further_metrics(collected: Collected) -> list[str]:
@@ -35,7 +54,7 @@ def further_metrics(collected: Collected) -> list[str]:
 
 
 def numbers_table(collected: Collected) -> Table:
-    """The numbers behind the figures in full precision, with the run key and run id of each cell."""
+    """The numbers behind the figures in full precision, with the run key and run id of each cell, and its tuning."""
     names = [f"test/{name}{suffix}" for name in METRICS for suffix in ("", "_se")]
     names += ["validation/ndcg_100", "train/squared_error", "train/objective", "time/fit_seconds"]
     names += ["residual/diagonal", "residual/off_diagonal", "diagonal/median", "diagonal/q95"]
@@ -45,22 +64,23 @@ def numbers_table(collected: Collected) -> Table:
     for cell in collected.best:
         values = [repr(cell.metrics[name]) if name in cell.metrics else "" for name in names]
         params = (_param(cell, "l2"), _param(cell, "dropout"))
-        rows.append((cell.method, cell.rank_text, *params, *values, cell.run.tags["run_key"], cell.run.id))
-    return Table("Numbers", ("method", "rank", "l2", "dropout", *names, "run_key", "run_id"), tuple(rows))
+        tuned = ("", "") if cell.evaluations is None else (str(cell.evaluations), cell.tuned_by)
+        rows.append((cell.method, cell.rank_text, *params, *values, cell.run.tags["run_key"], cell.run.id, *tuned))
+    header = ("method", "rank", "l2", "dropout", *names, "run_key", "run_id", "tune_evaluations", "tuned_by")
+    return Table("Numbers", header, tuple(rows))
 
 
 def dataset_table(cell: StoredCell, reader: Reader) -> Table:
     """The summary of the data set that a cell was measured on; empty for runs that logged none."""
-    summary: dict[str, Any] = json.loads(reader.text(cell, "dataset.json") or "{}")
     rows = []
-    for name, value in summary.items():
+    for name, value in reader.tree(cell, "dataset.json").items():
         if name == "sha256":
             continue
         text = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]
         if isinstance(value, dict):
             text = ", ".join(f"{number:,.0f} ({level})" for level, number in value.items())
         rows.append((name.replace("_", " "), text))
-    return Table("Data set", ("", "value"), tuple(rows))
+    return Table("Data set", ("", "value"), tuple(rows), caption="After the filter and the split.")
 
 
 def series(collected: Collected, metric: str, *roles: str, methods: Collection[str] | None = None) -> list[Series]:

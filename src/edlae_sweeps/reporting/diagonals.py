@@ -6,6 +6,8 @@ from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.looks import label
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import fixed
+from edlae_sweeps.reporting.tuned import tuning_of_row
 
 _QUANTILES = ("q05", "median", "q95")
 
@@ -18,8 +20,9 @@ def diagonal_pairs(collected: Collected, reader: Reader) -> dict[int, DiagonalPa
         if rank is None or reference is None or rival is None:
             continue
         if _has_diagonal(reference) and _has_diagonal(rival):
-            arrays = [reader.arrays(cell, "diagonal.npz")["diagonal"] for cell in (reference, rival)]
-            pairs[rank] = DiagonalPair(rank, arrays[0], arrays[1])
+            arrays = [reader.arrays(cell, "diagonal.npz", ("diagonal",)) for cell in (reference, rival)]
+            if arrays[0] and arrays[1]:
+                pairs[rank] = DiagonalPair(rank, arrays[0]["diagonal"], arrays[1]["diagonal"])
     return pairs
 
 
@@ -31,16 +34,28 @@ def diagonal_table(collected: Collected, pairs: dict[int, DiagonalPair]) -> Tabl
         texts = [_quantiles(collected.at(method, rank)) for method in methods]
         correlation = pairs[rank].correlation if rank is not None and rank in pairs else None
         if any(texts):
-            rows.append((str(rank), *texts, "" if correlation is None else f"{correlation:.2f}"))
+            tuned = tuning_of_row(collected.at(method, rank) for method in methods)
+            rows.append(
+                (
+                    "full" if rank is None else str(rank),
+                    *texts,
+                    "" if correlation is None else f"{correlation:.2f}",
+                    tuned,
+                )
+            )
     quantiles = [f"{label(method)}: 5 % / median / 95 %" for method in methods]
-    header = ("rank", *quantiles, "correlation over items")
-    return Table("diag(UVᵀ) over items", header, tuple(rows))
+    return Table(
+        "diag(UVᵀ) over items",
+        ("rank", *quantiles, "correlation over items", "parameters"),
+        tuple(rows),
+        caption="Quantiles of the learned diagonal at each rank, and how alike the two are.",
+    )
 
 
 def _quantiles(cell: StoredCell | None) -> str:
     if cell is None or not _has_diagonal(cell):
         return ""
-    return " / ".join(f"{cell.metrics[f'diagonal/{name}']:.3f}" for name in _QUANTILES)
+    return " / ".join(fixed(cell.metrics[f"diagonal/{name}"], 3) for name in _QUANTILES)
 
 
 def _has_diagonal(cell: StoredCell) -> bool:

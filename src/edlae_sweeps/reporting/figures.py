@@ -8,6 +8,7 @@ from edlae_sweeps.methods import PUBLISHED_RIVAL
 from edlae_sweeps.plots import (
     DiagonalPair,
     Differences,
+    Picture,
     Residuals,
     Series,
     Trial,
@@ -30,11 +31,11 @@ from edlae_sweeps.settings import METRICS
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its title, a description of what it shows, and its files, png first."""
+    """A figure: its title, a description of what it shows, and its picture."""
 
     title: str
     alt: str
-    files: list[Path]
+    picture: Picture
 
 
 def accuracy_figures(name: str, collected: Collected, pairs: Sequence[Pair], target: Path) -> list[Figure]:
@@ -45,13 +46,13 @@ def accuracy_figures(name: str, collected: Collected, pairs: Sequence[Pair], tar
     figures = []
     if _curves(collected, paper):
         alt = f"Test metrics of the methods of the paper by rank, and paired differences to the {words}."
-        files = _plot(f"{name}: accuracy by rank", collected, paper, pairs, target / "figure1")
-        figures.append(Figure("Accuracy by rank", alt, files))
+        picture = _plot(f"{name}: accuracy by rank", collected, paper, pairs, target / "figure1")
+        figures.append(Figure("Accuracy by rank", alt, picture))
     if _curves(collected, others):
         alt = f"Test metrics of the {words} and of methods beyond the paper by rank, and paired differences to it."
         methods = [collected.reference, *others]
-        files = _plot(f"{name}: rivals by rank", collected, methods, pairs, target / "rivals")
-        figures.append(Figure("Rivals by rank", alt, files))
+        picture = _plot(f"{name}: rivals by rank", collected, methods, pairs, target / "rivals")
+        figures.append(Figure("Rivals by rank", alt, picture))
     return figures
 
 
@@ -61,7 +62,7 @@ def _curves(collected: Collected, methods: Sequence[str]) -> dict[str, list[Seri
     return curves if any(curves.values()) else {}
 
 
-def _plot(title: str, collected: Collected, methods: Sequence[str], pairs: Sequence[Pair], path: Path) -> list[Path]:
+def _plot(title: str, collected: Collected, methods: Sequence[str], pairs: Sequence[Pair], path: Path) -> Picture:
     """The test metrics of `methods` by rank, and their differences."""
     reference = look(collected.reference)
     lines = []
@@ -79,8 +80,8 @@ def training_figure(name: str, collected: Collected, target: Path) -> Figure:
         series(collected, f"train/{metric}", "compared", "bound") for metric in ("squared_error", "objective")
     )
     alt = "Squared error and objective by rank. No autoencoder of rank k has a smaller squared error than the SVD."
-    files = plot_training(f"{name}: training", squared_error, objective, target / "training")
-    return Figure("Fit to the training data", alt, files)
+    picture = plot_training(f"{name}: training", squared_error, objective, target / "training")
+    return Figure("Fit to the training data", alt, picture)
 
 
 def epoch_figures(name: str, collected: Collected, reader: Reader, target: Path) -> list[Figure]:
@@ -92,9 +93,11 @@ def epoch_figures(name: str, collected: Collected, reader: Reader, target: Path)
         if epochs := epochs_by_rank(method, collected, reader):
             words = label(method)
             path = target / ("epochs" if method == PUBLISHED_RIVAL else f"epochs_{method}")
-            files = plot_epochs(f"{name}: are ten epochs of {words} enough?", epochs, label(collected.reference), path)
+            picture = plot_epochs(
+                f"{name}: are ten epochs of {words} enough?", epochs, label(collected.reference), path
+            )
             alt = f"Objective of {words} by epoch and by seconds at some of the ranks."
-            figures.append(Figure(f"{words} by epoch", alt, files))
+            figures.append(Figure(f"{words} by epoch", alt, picture))
     return figures
 
 
@@ -107,18 +110,18 @@ def diagonal_figures(name: str, collected: Collected, pairs: Mapping[int, Diagon
     residuals = Residuals([cell.rank for cell in cells], on, off)
     middle = list(pairs.values())[len(pairs) // 2] if pairs else None
     labels = (label(collected.reference), label(PUBLISHED_RIVAL))
-    files = plot_diagonal(f"{name}: the diagonal", residuals, middle, labels, target / "diagonal")
+    picture = plot_diagonal(f"{name}: the diagonal", residuals, middle, labels, target / "diagonal")
     alt = f"Residuals on and off the diagonal, and the learned diagonals of the {labels[0]} and {labels[1]}."
-    return [Figure("The diagonal", alt, files)]
+    return [Figure("The diagonal", alt, picture)]
 
 
 def proposition_figures(name: str, trials: Sequence[Trial], target: Path) -> list[Figure]:
     """The nonlinear models against their bound; none without such models."""
     if not trials:
         return []
-    files = plot_proposition(f"{name}: nonlinear autoencoders and their bound", trials, target / "proposition")
+    picture = plot_proposition(f"{name}: nonlinear autoencoders and their bound", trials, target / "proposition")
     alt = "Squared error of nonlinear autoencoders against the bound at their rank, and their accuracy by depth."
-    return [Figure("The Proposition", alt, files)]
+    return [Figure("The Proposition", alt, picture)]
 
 
 def split_figures(name: str, collected: Collected, rows: Sequence[Row], target: Path) -> list[Figure]:
@@ -127,9 +130,9 @@ def split_figures(name: str, collected: Collected, rows: Sequence[Row], target: 
     if not panels:
         return []
     reference = label(collected.reference)
-    files = plot_splits(f"{name}: differences over splits", panels, reference, target / "splits")
+    picture = plot_splits(f"{name}: differences over splits", panels, reference, target / "splits")
     alt = (
         f"Test nDCG@100 of the {reference} minus that of each other method by rank: a point for each split, and their "
         f"mean with its 95 % interval; above 0 the {reference} is better. Each panel has a scale of its own."
     )
-    return [Figure("Over splits", alt, files)]
+    return [Figure("Over splits", alt, picture)]

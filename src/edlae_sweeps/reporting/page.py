@@ -1,16 +1,19 @@
 """The report as one self-contained HTML page: pictures embedded, no requests."""
 
-import base64
-import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.commands import command_of
 from edlae_sweeps.reporting.figures import Figure
+from edlae_sweeps.reporting.pictures import Drawing, drawing
 from edlae_sweeps.reporting.reader import Reader
-from edlae_sweeps.reporting.tables import Table, counted
+from edlae_sweeps.reporting.splits import Splits
+from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import counted
+from edlae_sweeps.settings import command
 
 _PACKAGES = ("edlae_sweeps", "python", "numpy", "scipy", "mlflow")
 _TAGS = (*(f"version.{name}" for name in _PACKAGES), "cpu", "blas", "blas_threads")
@@ -19,10 +22,11 @@ _ENVIRONMENT = "edlae_sweeps {}, Python {}, NumPy {}, SciPy {}, MLflow {}; {}, {
 
 @dataclass(frozen=True)
 class Contents:
-    """What a page shows: its figures and tables, the machine of the timings, and what the report leaves out."""
+    """What a page shows: its figures and tables, the splits, the machine of the timings, and what it leaves out."""
 
     figures: Sequence[Figure]
     tables: Sequence[Table]
+    splits: Splits
     machine: str
     left_out: Sequence[str]
 
@@ -35,29 +39,28 @@ def page(name: str, collected: Collected, contents: Contents, reader: Reader) ->
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    figures = [(figure, base64.b64encode(figure.files[0].read_bytes()).decode()) for figure in contents.figures]
+    drawings: list[tuple[Figure, Drawing]] = [(figure, drawing(figure.picture)) for figure in contents.figures]
     return environment.get_template("page.html").render(
         name=name,
-        figures=figures,
-        tables=contents.tables,
+        figures=drawings,
+        tables=[(table, _pages(table, reader)) for table in contents.tables],
+        splits=contents.splits,
         machine=contents.machine,
         left_out=contents.left_out,
         by_products=any(cell.run.tags.get("gram") == "products" for cell in collected.best),
-        commands=[(cell, _command(cell, reader)) for cell in collected.best],
+        own_command=command({"datasets": [name]}, "report"),
+        cells=[(cell, command_of(cell, reader), reader.experiment.run_page(cell.run.id)) for cell in collected.best],
         digest=collected.best[0].run.tags.get("data_digest", "?"),
         environments=sorted({_environment(cell) for cell in collected.best}),
     )
 
 
+def _pages(table: Table, reader: Reader) -> Mapping[tuple[int, int], str]:
+    """(row, column) → the URL of the run of a text, where a server is known."""
+    pages = {place: reader.experiment.run_page(run_id) for place, run_id in table.links.items()}
+    return {place: url for place, url in pages.items() if url is not None}
+
+
 def _environment(cell: StoredCell) -> str:
     *values, threads = (cell.run.tags.get(tag, "?") for tag in _TAGS)
     return _ENVIRONMENT.format(*values, counted(threads, "thread"))
-
-
-def _command(cell: StoredCell, reader: Reader) -> str:
-    """The command that ran the cell, perhaps along with other ranks."""
-    text = reader.text(cell, "overrides.yaml")
-    if text is None:
-        return "the configuration is gone from the store"
-    overrides = [line.removeprefix("- ") for line in text.splitlines() if line.startswith("- ")]
-    return shlex.join(["python", "-m", "edlae_sweeps", *overrides])

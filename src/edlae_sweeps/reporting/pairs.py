@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.statistics import Paired, holm, paired
-from edlae_sweeps.reporting.tables import Table, counted, p_value
-from edlae_sweeps.reporting.tuned import alike, tuning_of_pair
+from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import counted, p_value, signed
+from edlae_sweeps.reporting.tuned import alike, tuning_of_pair, tuning_of_row, warning
 
 # Levels of an adjusted p, and their marks.
 _MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
@@ -39,6 +40,7 @@ class Pair:
 
     alike             whether both cells were tuned by the same metric, or neither
     tuning            how their parameters were chosen, in words
+    cells             reference and competitor
     normal, wilcoxon  p of the two tests after Holm's correction over the pairs of cells tuned alike; None for others
     """
 
@@ -47,6 +49,7 @@ class Pair:
     statistics: Paired
     alike: bool
     tuning: str
+    cells: tuple[StoredCell, StoredCell]
     normal: float | None = None
     wilcoxon: float | None = None
 
@@ -69,14 +72,18 @@ class Pair:
 
 
 def compare(collected: Collected, reader: Reader) -> list[Pair]:
-    """Compare the reference with every competitor at each rank that both have, if their test users are the same."""
+    """Compare the reference with every competitor at each rank that both have, if their test users are the same.
+
+    Cells whose metrics of the users are gone are left out; `reader` tells which.
+    """
     pairs = []
     for reference in collected.of(collected.reference):
-        ours = reader.arrays(reference, "per_user.npz")
+        ours = reader.arrays(reference, "per_user.npz", ("users", "ndcg_100"))
         for competitor in collected.best:
             compared = competitor.method != reference.method and competitor.look.role == "compared"
-            if compared and competitor.rank == reference.rank:
-                pair = _pair(reference, competitor, ours, reader.arrays(competitor, "per_user.npz"))
+            if ours and compared and competitor.rank == reference.rank:
+                theirs = reader.arrays(competitor, "per_user.npz", ("users", "ndcg_100"))
+                pair = _pair(reference, competitor, ours, theirs) if theirs else None
                 pairs += [pair] if pair else []
     return _corrected(pairs)
 
@@ -91,7 +98,7 @@ def _pair(
         return None
     statistics = paired(ours["ndcg_100"] - theirs["ndcg_100"])
     same, tuning = alike(reference, competitor), tuning_of_pair(reference, competitor)
-    return Pair(competitor.method, competitor.rank, statistics, same, tuning)
+    return Pair(competitor.method, competitor.rank, statistics, same, tuning, (reference, competitor))
 
 
 def _corrected(pairs: list[Pair]) -> list[Pair]:
@@ -103,7 +110,7 @@ def _corrected(pairs: list[Pair]) -> list[Pair]:
 
 
 def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
-    """One row per rank, one column per competitor."""
+    """One row per rank, one column per competitor, and how the cells were tuned."""
     competitors = [method for method in collected.methods if any(pair.competitor == method for pair in pairs)]
     by_cell = {(pair.competitor, pair.rank): pair for pair in pairs}
     rows = []
@@ -111,11 +118,21 @@ def pairs_table(collected: Collected, pairs: list[Pair]) -> Table:
         texts = []
         for competitor in competitors:
             pair = by_cell.get((competitor, rank))
-            texts.append(f"{pair.difference:+.4f} ± {pair.error:.4f}{pair.mark}" if pair else "")
+            texts.append(f"{signed(pair.difference)} ± {pair.error:.4f}{pair.mark}" if pair else "")
         if any(texts):
-            rows.append(("full" if rank is None else str(rank), *texts))
-    header = ("rank", *(f"{collected.reference} − {competitor}" for competitor in competitors))
-    return Table("Paired differences in test nDCG@100", header, tuple(rows), _note(pairs, _LEGEND))
+            cells = (
+                cell for competitor in competitors if (pair := by_cell.get((competitor, rank))) for cell in pair.cells
+            )
+            rows.append(("full" if rank is None else str(rank), *texts, tuning_of_row(cells)))
+    differences = (f"{collected.reference} − {competitor}" for competitor in competitors)
+    return Table(
+        "Paired differences in test nDCG@100",
+        ("rank", *differences, "parameters"),
+        tuple(rows),
+        caption="Mean over the same test users, at each rank that both methods have.",
+        note=_note(pairs, _LEGEND),
+        warning=_warning(pairs),
+    )
 
 
 def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
@@ -131,18 +148,30 @@ def statistics_table(collected: Collected, pairs: list[Pair]) -> Table:
             (
                 f"{collected.reference} − {pair.competitor}",
                 "full" if pair.rank is None else str(pair.rank),
-                f"{it.mean:+.4f}",
+                signed(it.mean),
                 f"{it.error:.4f}",
                 pair.mark,
-                f"{low:+.4f} to {high:+.4f}",
-                f"{it.effect:+.3f}",
+                f"{signed(low)} to {signed(high)}",
+                signed(it.effect, 3),
                 *(f"{100 * share:.1f} %" for share in (it.better, it.worse, it.tied)),
                 *(p_value(p) for p in (it.normal, pair.normal, it.wilcoxon, pair.wilcoxon)),
                 pair.tuning,
             )
         )
-    title = "Statistics of the paired differences in test nDCG@100"
-    return Table(title, header, tuple(rows), _note(pairs, f"{_LEGEND} {_COLUMNS}"))
+    return Table(
+        "Statistics of the paired differences in test nDCG@100",
+        header,
+        tuple(rows),
+        caption="One pair of cells a row, with interval, effect size and two tests.",
+        note=_note(pairs, f"{_LEGEND} {_COLUMNS}"),
+        warning=_warning(pairs),
+        keys=2,
+    )
+
+
+def _warning(pairs: list[Pair]) -> str:
+    """A sentence on the pairs of a tuned and an untuned cell, or of cells tuned by different metrics."""
+    return warning(cell for pair in pairs if not pair.alike for cell in pair.cells)
 
 
 def _note(pairs: list[Pair], legend: str) -> str:

@@ -1,18 +1,23 @@
 """The Proposition tested: nonlinear models against the bound at their rank."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from edlae_sweeps.plots import Trial
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.tuned import tuning
 
 
-def read_trials(collected: Collected, reader: Reader) -> list[Trial]:
-    """Every nonlinear autoencoder with a logged bound, sorted by its settings."""
-    trials = [_trial(cell, reader) for cell in collected.trials if "train/ratio" in cell.metrics]
-    return sorted(trials, key=lambda t: (t.rank, len(t.hidden), t.hidden, t.activation, t.init, t.weights))
+def read_trials(collected: Collected, reader: Reader) -> dict[str, Trial]:
+    """Every nonlinear autoencoder with a logged bound by the id of its run, sorted by its settings."""
+    trials = {cell.run.id: _trial(cell, reader) for cell in collected.trials if "train/ratio" in cell.metrics}
+    return dict(sorted(trials.items(), key=lambda item: _order(item[1])))
+
+
+def _order(trial: Trial) -> tuple[object, ...]:
+    return trial.rank, len(trial.hidden), trial.hidden, trial.activation, trial.init, trial.weights
 
 
 def _trial(cell: StoredCell, reader: Reader) -> Trial:
@@ -37,10 +42,11 @@ def _trial(cell: StoredCell, reader: Reader) -> Trial:
     )
 
 
-def proposition_table(trials: Sequence[Trial]) -> Table:
+def proposition_table(collected: Collected, trials: Mapping[str, Trial]) -> Table:
     """One row per network: its settings, its squared error relative to the bound, epochs, seconds and accuracy."""
+    cells = {cell.run.id: cell for cell in collected.trials}
     header = ("rank", "hidden", "activation", "last hidden", "init", "row weights", "bound",
-              "ratio − 1", "at the start", "trained", "epochs", "s", "nDCG@100 ± SE")  # fmt: skip
+              "ratio − 1", "at the start", "trained", "epochs", "s", "nDCG@100 ± SE", "parameters")  # fmt: skip
     rows = [
         (
             str(trial.rank),
@@ -56,7 +62,15 @@ def proposition_table(trials: Sequence[Trial]) -> Table:
             str(trial.epochs),
             f"{trial.seconds:.0f}",
             f"{trial.ndcg:.4f} ± {trial.error:.4f}",
+            tuning(cells[run_id]),
         )
-        for trial in trials
+        for run_id, trial in trials.items()
     ]
-    return Table("The Proposition: squared error of nonlinear models relative to the bound", header, tuple(rows))
+    return Table(
+        "The Proposition: squared error of nonlinear models relative to the bound",
+        header,
+        tuple(rows),
+        caption="One network a row; a ratio below 1 would contradict the Proposition.",
+        keys=2,
+        links={(row, 0): run_id for row, run_id in enumerate(trials)},
+    )

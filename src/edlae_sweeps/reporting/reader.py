@@ -1,9 +1,12 @@
 """Reading what stored cells hold beyond parameters, metrics and tags."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import yaml
 from numpy.typing import NDArray
@@ -16,31 +19,46 @@ from edlae_sweeps.tracking import Experiment
 
 @dataclass(frozen=True)
 class Reader:
-    """Artifacts and metric histories of the cells of an experiment; downloads go to `folder`."""
+    """Artifacts and metric histories of the cells of an experiment; downloads go to `folder`.
+
+    `lost` has a line for each artifact that was asked for and is gone.
+    """
 
     experiment: Experiment
     folder: Path
+    lost: list[str] = field(default_factory=list)
 
-    def arrays(self, cell: StoredCell, name: str) -> Mapping[str, NDArray[Any]]:
-        """The arrays of an npz artifact; TrackingError, which names the run, if it is gone."""
+    def arrays(self, cell: StoredCell, name: str, members: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
+        """The arrays of an npz artifact, `members` among them; None, and a line in `lost`, if it is gone or damaged."""
         try:
-            return read_arrays(self._fetch(cell, name))
-        except TrackingError as error:
-            raise TrackingError(
-                f"run {cell.run.id} ({cell.method}, rank {cell.rank_text}): {error}; if its {name} is gone, delete the "
-                "run, or compute it again with skip_finished=false"
-            ) from error
+            arrays = read_arrays(self._fetch(cell, name))
+        except (TrackingError, OSError, EOFError, ValueError, BadZipFile, zlib.error):
+            arrays = {}
+        if arrays.keys() >= set(members):
+            return arrays
+        line = (
+            f"what needs {name} of run {cell.run.id} ({cell.method}, rank {cell.rank_text}), which is gone or damaged: "
+            "delete the run, or compute it again with skip_finished=false"
+        )
+        if line not in self.lost:
+            self.lost.append(line)
+        return None
 
     def text(self, cell: StoredCell, name: str) -> str | None:
-        """A text artifact; None if it is gone."""
+        """A text artifact; None if it is gone or no text."""
         try:
             return self._fetch(cell, name).read_text(encoding="utf-8")
-        except TrackingError:
+        except (TrackingError, OSError, UnicodeDecodeError):
             return None
 
     def tree(self, cell: StoredCell, name: str) -> dict[str, Any]:
-        """The content of a yaml or json artifact; empty if it is gone."""
-        content = yaml.safe_load(self.text(cell, name) or "{}")
+        """The content of a yaml or json artifact; empty if it is gone or damaged."""
+        text = self.text(cell, name) or "{}"
+        try:
+            # YAML takes 1e-05 for a text.
+            content = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+        except (ValueError, yaml.YAMLError):
+            return {}
         return content if isinstance(content, dict) else {}
 
     def history(self, cell: StoredCell, metric: str) -> list[float]:

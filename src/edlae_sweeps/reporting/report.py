@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edlae_sweeps.datasets.base import is_plain
 from edlae_sweeps.errors import DataError
-from edlae_sweeps.reporting.collect import Collected, collect, missing_ranks
-from edlae_sweeps.reporting.curves import accuracy_table, dataset_table, numbers_table
+from edlae_sweeps.reporting.collect import Collected, collect
+from edlae_sweeps.reporting.commands import missing_ranks
+from edlae_sweeps.reporting.curves import accuracy_table, dataset_table, further_metrics, numbers_table
 from edlae_sweeps.reporting.diagonals import diagonal_pairs, diagonal_table
 from edlae_sweeps.reporting.figures import (
     accuracy_figures,
@@ -22,12 +23,14 @@ from edlae_sweeps.reporting.figures import (
 from edlae_sweeps.reporting.further import further_table, tail_figures
 from edlae_sweeps.reporting.page import Contents, page
 from edlae_sweeps.reporting.pairs import compare, pairs_table, statistics_table
+from edlae_sweeps.reporting.popularity import popularity
 from edlae_sweeps.reporting.proposition import proposition_table, read_trials
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.sandwich import sandwich, sandwich_figures, sandwich_table
 from edlae_sweeps.reporting.speedup import speed_up, speedup_table
 from edlae_sweeps.reporting.splits import find_splits, split_rows, splits_table
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.settings import METRICS, command, dataset_overrides
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store
 
 _STEPS = 4
@@ -49,7 +52,7 @@ def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], 
     experiment = _experiment(store, name, folder)
     collected = collect(experiment)
     if not collected.best:
-        raise DataError(f"datasets: {name} has no finished cell yet; run python -m edlae_sweeps dataset={name} first")
+        raise DataError(f"datasets: {name} has no finished cell yet; run {command(dataset_overrides(name))} first")
     folder.mkdir(parents=True, exist_ok=True)
     # Written beside the previous report, which stays until this one is complete.
     target = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
@@ -89,17 +92,18 @@ def _write(
         advance(1, _STEPS)
         speed, trials = speed_up(collected), read_trials(collected, reader)
         diagonals = diagonal_pairs(collected, reader)
+        baseline = popularity(collected, experiment, (*METRICS, *further_metrics(collected)))
         made = {
-            "accuracy": accuracy_table(collected),
+            "accuracy": accuracy_table(collected, baseline),
             "pairs": pairs_table(collected, pairs),
             "statistics": statistics_table(collected, pairs) if pairs else None,
             "diagonal": diagonal_table(collected, diagonals),
             "dataset": dataset_table(collected.best[-1], reader),
             "splits": splits_table(collected, splits, rows) if rows else None,
-            "further": further_table(collected),
+            "further": further_table(collected, baseline),
             "sandwich": sandwich_table(bounds) if bounds else None,
             "speedup": speedup_table(speed.timings) if speed.timings else None,
-            "proposition": proposition_table(trials) if trials else None,
+            "proposition": proposition_table(collected, trials) if trials else None,
         }
         tables = {title: table for title, table in made.items() if table is not None}
         figures = [
@@ -110,21 +114,21 @@ def _write(
             *sandwich_figures(name, bounds, target),
             *epoch_figures(name, collected, reader, target),
             *diagonal_figures(name, collected, diagonals, target),
-            *proposition_figures(name, trials, target),
+            *proposition_figures(name, list(trials.values()), target),
         ]
         advance(2, _STEPS)
-        missing = missing_ranks(collected.best, splits.reported)
-        left_out = [*splits.left_out, *missing, *speed.left_out]
-        contents = Contents(figures, list(tables.values()), speed.machine, left_out)
+        missing = missing_ranks(collected.best, splits.reported, reader)
+        left_out = [*reader.lost, *splits.left_out, *missing, *speed.left_out]
+        contents = Contents(figures, list(tables.values()), splits, speed.machine, left_out)
         (target / "index.html").write_text(page(name, collected, contents, reader), encoding="utf-8")
-    _write_tables(tables, target)
-    # Numbers in full precision are for programs.
-    (target / "numbers.csv").write_text(numbers_table(collected).csv(), encoding="utf-8")
+    _write_tables(tables, collected, target)
     advance(3, _STEPS)
     return left_out
 
 
-def _write_tables(tables: Mapping[str, Table], target: Path) -> None:
+def _write_tables(tables: Mapping[str, Table], collected: Collected, target: Path) -> None:
+    # Numbers in full precision are for programs.
+    (target / "numbers.csv").write_text(numbers_table(collected).csv(), encoding="utf-8")
     for name, table in tables.items():
         for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
             (target / f"{name}.{suffix}").write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.figures import Figure
 from edlae_sweeps.reporting.looks import is_polished, label, look
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.tuned import tuning_of_row
 
 _BOUND = {"color": "black", "linestyle": "-", "linewidth": 1.0}
 _BEST = {"color": "tab:purple", "linestyle": "--", "marker": "v"}
@@ -59,17 +60,28 @@ def sandwich(collected: Collected) -> Sandwich | None:
 def sandwich_table(found: Sandwich) -> Table:
     """One row for each rank: the bound, the best value that is known, and Eq. 7 of each method above the bound."""
     methods = found.methods
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    links: dict[tuple[int, int], str] = {}
     for rank, bound in found.bound.items():
-        texts = [_text(found.cells.get((method, rank)), bound) for method in methods]
-        rows.append((str(rank), f"{bound:,.1f}", _above(found.best[rank], bound), *texts))
-    header = ("rank", "lower bound", "best known", *(f"{label(method)} (nDCG@100)" for method in methods))
+        own = [found.cells.get((method, rank)) for method in methods]
+        links |= {(len(rows), 3 + column): cell.run.id for column, cell in enumerate(own) if cell}
+        rows.append(
+            (
+                str(rank),
+                f"{bound:,.1f}",
+                _above(found.best[rank], bound),
+                *(_text(cell, bound) for cell in own),
+                tuning_of_row(own),
+            )
+        )
+    header = ("rank", "lower bound", "best known", *(f"{label(method)} (nDCG@100)" for method in methods), "parameters")
     note = (
         f"λ = {found.l2:g}, p = {found.dropout:g}. No model of the rank has an Eq. 7 below the bound, to rounding. In "
         "parentheses, after each value, the share of it that is above the bound, and after the slash test nDCG@100. "
         "Best known: also with the best V for each U."
     )
-    return Table("Eq. 7 and its lower bound", header, tuple(rows), note)
+    caption = "At each rank, the bound, the best value known, and that of each method."
+    return Table("Eq. 7 and its lower bound", header, tuple(rows), caption=caption, note=note, links=links)
 
 
 def sandwich_figures(name: str, found: Sandwich | None, target: Path) -> list[Figure]:
@@ -85,9 +97,9 @@ def sandwich_figures(name: str, found: Sandwich | None, target: Path) -> list[Fi
         lines.append(Series("with the best V for its U", _BEST, list(found.best), list(found.best.values())))
     bound = Series("lower bound", _BOUND, list(found.bound), list(found.bound.values()))
     title = f"{name}: Eq. 7 between a lower bound and models, λ = {found.l2:g}, p = {found.dropout:g}"
-    files = plot_sandwich(title, bound, lines, target / "sandwich")
+    picture = plot_sandwich(title, bound, lines, target / "sandwich")
     alt = "Eq. 7 of models by rank, above a bound below which no model of the rank is, and its share above the bound."
-    return [Figure("How far from the optimum", alt, files)]
+    return [Figure("How far from the optimum", alt, picture)]
 
 
 def _point(cell: StoredCell) -> tuple[float, float]:

@@ -8,7 +8,9 @@ from statistics import median
 from edlae_sweeps.methods import PUBLISHED_RIVAL, REFERENCE
 from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.looks import label, place
-from edlae_sweeps.reporting.tables import Table, counted
+from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import counted
+from edlae_sweeps.reporting.tuned import tuning_of_row
 
 _MACHINE = ("cpu", "blas", "blas_threads")
 # Rank → seconds of ADMM (10 epochs) and of the closed form. Steck & Garcia (2021), Table 1: 16 vCPU, n = 20,108.
@@ -17,9 +19,10 @@ PAPER = {10: (519, 171), 500: (557, 191), 1000: (597, 220), 2000: (701, 393), 50
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of a fit, one value per repeat; printed as median (min–max)."""
+    """Seconds of a fit, one value per repeat; printed as median (min–max). `cell` is one of the repeats."""
 
     seconds: tuple[float, ...]
+    cell: StoredCell
 
     @property
     def median(self) -> float:
@@ -56,7 +59,7 @@ def speed_up(collected: Collected) -> SpeedUp:
         params = Counter(_params(cell) for cell in cells).most_common(1)[0][0]
         alike = [cell for cell in cells if _params(cell) == params]
         excluded[f"{method} at rank {rank} with other parameters"] = len(cells) - len(alike)
-        timings[method, rank] = Timing(tuple(cell.metrics["time/fit_seconds"] for cell in alike))
+        timings[method, rank] = Timing(tuple(cell.metrics["time/fit_seconds"] for cell in alike), alike[0])
     left_out = [f"{counted(number, 'timed cell')}: {reason}" for reason, number in excluded.items() if number]
     return SpeedUp(timings, _words(same), left_out)
 
@@ -70,15 +73,18 @@ def speedup_table(timings: dict[tuple[str, int], Timing]) -> Table:
         times = [str(timings.get((method, rank), "")) for method in methods]
         ratios = [_ratio(timings.get((method, rank)), timings.get((REFERENCE, rank))) for method in competitors]
         paper = f"{PAPER[rank][0]} / {PAPER[rank][1]} = {PAPER[rank][0] / PAPER[rank][1]:.2f}" if rank in PAPER else ""
-        rows.append((str(rank), *times, *ratios, paper))
+        cells = [timings[method, rank].cell for method in methods if (method, rank) in timings]
+        rows.append((str(rank), *times, *ratios, paper, tuning_of_row(cells)))
     reference = label(REFERENCE)
     header = (
         "rank",
         *(f"{label(method)} s" for method in methods),
         *(f"{label(method)} / {reference}" for method in competitors),
         f"paper: {label(PUBLISHED_RIVAL)} / {reference} s",
+        "parameters",
     )
-    return Table("Stand-alone fit: median (min–max) seconds over repeats", header, tuple(rows))
+    caption = "At each rank, times on one machine, of fits that shared nothing, and their ratios."
+    return Table("Stand-alone fit: median (min–max) seconds over repeats", header, tuple(rows), caption=caption)
 
 
 def _ratio(time: Timing | None, reference: Timing | None) -> str:

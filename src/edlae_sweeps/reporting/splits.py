@@ -12,7 +12,8 @@ from edlae_sweeps.plots import SplitPanel
 from edlae_sweeps.reporting.collect import PROTOCOL, Collected, StoredCell, best_cells
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.statistics import over_splits
-from edlae_sweeps.reporting.tables import Table, counted
+from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import counted, signed
 from edlae_sweeps.reporting.tuned import alike, tuning_of_all
 
 # Settings of a data set that do not determine its split.
@@ -143,7 +144,8 @@ def splits_table(collected: Collected, splits: Splits, rows: Sequence[Row]) -> T
     if unlike := sum(row.unlike for row in rows):
         note += f" {counted(unlike, 'difference')} of cells of a split that were not tuned alike: not shown."
     title = f"Over splits: test nDCG@100 on {len(splits.cells)} splits, seeds {', '.join(map(str, splits.cells))}"
-    return Table(title, header, tuple(lines), note)
+    caption = "For each method and rank, the spread over splits and the paired difference within each."
+    return Table(title, header, tuple(lines), caption=caption, note=note, keys=2)
 
 
 def split_panels(rows: Iterable[Row]) -> list[SplitPanel]:
@@ -165,8 +167,8 @@ def _differences(row: Row) -> tuple[str, str, str, str]:
         return "", "", "", ""
     mean = fmean(row.differences)
     same = sum(difference * mean > 0 for difference in row.differences)
-    interval = "" if row.interval is None else f"{row.interval[0]:+.4f} to {row.interval[1]:+.4f}"
-    return f"{mean:+.4f}", _deviation(row.differences), interval, f"{same} of {len(row.differences)}"
+    interval = "" if row.interval is None else f"{signed(row.interval[0])} to {signed(row.interval[1])}"
+    return signed(mean), _deviation(row.differences), interval, f"{same} of {len(row.differences)}"
 
 
 def _deviation(values: Sequence[float]) -> str:

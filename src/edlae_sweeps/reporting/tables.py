@@ -2,59 +2,57 @@
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-_LATEX = str.maketrans(
-    {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "<": "$<$", "−": "-",
-     "±": r"$\pm$", "λ": r"$\lambda$", "†": r"$\dagger$"}
-)  # fmt: skip
-# A smaller p is printed as below this.
-_LEAST_P = 1e-300
+from edlae_sweeps.reporting.texts import csv_text, latex_text, markdown_text
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, a header, rows of text, and a note that the page shows below the table."""
+    """A table of texts.
+
+    title    its heading
+    header   one text for each column
+    rows     the texts
+    caption  what a row is
+    note     what the page shows below the table
+    warning  what a reader must know before; the page and Markdown show it above the table
+    keys     the number of columns, from the left, that name a row
+    links    (row, column) → the id of the run that the text is about
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
     note: str = ""
+    warning: str = ""
+    keys: int = 1
+    links: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     def csv(self) -> str:
         """CSV with a header line."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(self.header)
-        writer.writerows(self.rows)
+        writer.writerows(map(csv_text, line) for line in (self.header, *self.rows))
         return buffer.getvalue()
 
     def markdown(self) -> str:
-        """A GitHub Markdown table; all columns but the first are aligned right."""
+        """A GitHub Markdown table; all columns but the first are aligned right. A warning is above it."""
         rule = ["---", *["---:"] * (len(self.header) - 1)]
-        lines = [self.header, rule, *self.rows]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        lines = [" | ".join(map(markdown_text, line)) for line in (self.header, *self.rows)]
+        lines.insert(1, " | ".join(rule))
+        warning = f"{markdown_text(self.warning)}\n\n" if self.warning else ""
+        return warning + "".join(f"| {line} |\n" for line in lines)
 
     def latex(self) -> str:
         """A tabular in the style of the booktabs package."""
         columns = "l" + "r" * (len(self.header) - 1)
-        body = "".join(f"{_row(row)}\n" for row in self.rows)
-        head = _row(self.header)
+        body = "".join(f"{_latex_row(row)}\n" for row in self.rows)
+        head = _latex_row(self.header)
         return f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{body}\\bottomrule\n\\end{{tabular}}\n"
 
 
-def counted(number: int | str, noun: str) -> str:
-    """A number and its noun, with a plural s where it needs one."""
-    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
-
-
-def p_value(p: float | None) -> str:
-    """A p in writing; empty for None."""
-    if p is None:
-        return ""
-    return f"{p:.2g}" if p >= _LEAST_P else f"<{_LEAST_P:g}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(map(latex_text, cells)) + r" \\"
