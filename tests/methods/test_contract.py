@@ -198,7 +198,7 @@ def test_less_memory_never_raises_an_estimate(method):
         (lambda: Closed(beta=None), r"method\.beta=None: choose from zero"),
         (lambda: Closed(l2="10"), r"method\.l2=10: choose a number"),
         (lambda: Closed(l2=True), r"method\.l2=True: choose a number"),
-        (lambda: Closed(l2=None), r"method\.l2=None: choose a number"),
+        (lambda: Closed(dropout=None), r"method\.dropout=None: choose a number"),
         (lambda: Closed(l2=10**400), r"method\.l2=inf: choose a number from 0"),
         (lambda: Closed(beta_iterations=2.0), r"method\.beta_iterations=2\.0: choose a whole number"),
         (lambda: Closed(eig_tol=0.02), r"method\.eig_tol=0\.02: choose a relative gap"),
