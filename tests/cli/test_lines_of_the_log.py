@@ -1,4 +1,4 @@
-"""Lines of the log in a terminal break between words; those that may hold a command do not break."""
+"""Lines in a terminal break between words, but not within a command to copy."""
 
 import logging
 import os
@@ -19,9 +19,9 @@ def written(monkeypatch):
             raise OSError("not a terminal")
         return os.terminal_size((columns, 24))
 
-    def written(text: str, columns: int | None, level: int = logging.INFO) -> str:
+    def written(text: str, columns: int | None) -> str:
         monkeypatch.setattr(os, "get_terminal_size", lambda _: size(columns))
-        return Wrapped("%(message)s").format(logging.LogRecord("any", level, "", 0, text, None, None))
+        return Wrapped("%(message)s").format(logging.LogRecord("any", logging.INFO, "", 0, text, None, None))
 
     return written
 
@@ -36,9 +36,27 @@ def test_a_long_line_breaks_between_words(written):
     assert "    https://example.org/a-long-path/to-the-data" in written(TEXT, 30).splitlines()
 
 
-@pytest.mark.parametrize(("columns", "level"), [(200, logging.INFO), (None, logging.INFO), (50, logging.WARNING)])
-def test_other_lines_stay_in_one_piece(written, columns, level):
-    assert written(TEXT, columns, level) == TEXT
+@pytest.mark.parametrize("columns", [200, None])
+def test_other_lines_stay_in_one_piece(written, columns):
+    assert written(TEXT, columns) == TEXT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m edlae_sweeps dataset=interactions 'dataset.path=a b.csv' 'rank=[10,20,50]' tune=optuna",
+        "pip install 'edlae_sweeps[cluster]' and write something that is longer than this terminal",
+        "dask worker tcp://127.0.0.1:8786 (dashboard: http://127.0.0.1:8787/status)",
+    ],
+)
+def test_a_command_has_a_line_of_its_own(written, command):
+    lines = written(f"there is nothing to report on, which is a pity; run {command}", 40).splitlines()
+    assert lines == ["there is nothing to report on, which is", "    a pity; run", f"    {command}"]
+
+
+def test_a_second_column_continues_below_itself(written):
+    lines = written("  closed     Closed-form low-rank EDLAE (Algorithm 1)", 40).splitlines()
+    assert lines == ["  closed     Closed-form low-rank EDLAE", "             (Algorithm 1)"]
 
 
 def test_a_table_of_spaces_keeps_them(written):

@@ -18,7 +18,7 @@ from edlae_sweeps.cli.keys import (
     purpose,
     read_keys,
 )
-from edlae_sweeps.cli.output import print_error, print_text, replace_unprintable
+from edlae_sweeps.cli.output import STANDARD_OUTPUT, fitted, print_error, print_text, replace_unprintable
 
 _USAGE = """\
 edlae_sweeps: tracked sweeps of linear autoencoders for recommendation.
@@ -28,7 +28,7 @@ Usage: edlae-sweeps [-m] [key=value ...]           (or python -m edlae_sweeps)
   edlae-sweeps 'rank=[10,100,500,full]'            one job: the ranks share one factorisation
   edlae-sweeps 'rank=[10,100]' tune=optuna         search the best λ and p of each rank
   edlae-sweeps -m rank=10,100 method.l2=10,50      multirun: one job for each combination
-  mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db     browse the results
+  mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db  browse the results
 """
 _MORE = """\
 More: --help method=admm or any other choice lists its keys; --help rank explains a key; --help all.
@@ -90,7 +90,8 @@ def answer_help(config: str, arguments: Sequence[str]) -> int | None:
         if not pages[-1]:
             print_error(f"error: --help {topic}: no such choice or key; --help all lists them")
             return 2
-    print_text("\n\n".join(pages) or (_command(conf, config) if config in _COMMANDS else overview(conf)))
+    text = "\n\n".join(pages) or (_command(conf, config) if config in _COMMANDS else overview(conf))
+    print_text(fitted(text, STANDARD_OUTPUT))
     return 0
 
 
