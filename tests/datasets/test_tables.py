@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edlae_sweeps.datasets import InteractionsFile
+from edlae_sweeps.datasets import InteractionsFile, load
 from edlae_sweeps.datasets.tables import Columns, Source, Text, read_text
 from edlae_sweeps.errors import ConfigError, DataError
 
@@ -157,6 +157,14 @@ def test_values_of_the_wrong_type_are_refused(tmp_path: Path):
         ({"path": "x.parquet.gz"}, "must end in .csv"),
         ({"name": "a/b"}, "dataset.name=a/b"),
         ({"name": ".."}, "dataset.name=.."),
+        ({"name": "a\nb"}, "without / .* control characters"),
+        ({"name": "a" * 101}, r"dataset\.name=a{40}… has 101 characters: .* at most 100 characters and 200 bytes"),
+        ({"name": "é" * 100, "path": "x.csv"}, "there is no such file"),
+        ({"name": "語" * 90}, r"dataset\.name=語{40}… has 90 characters: .* at most 100 characters and 200 bytes"),
+        ({"name": "Default"}, "dataset.name=Default: MLflow has an experiment of this name; choose another"),
+        ({"path": "/"}, r"dataset\.path=/: its name must end"),
+        ({"path": "~nobody-here/x.csv"}, "dataset.path=~nobody-here/x.csv: there is no such user"),
+        ({"path": "/" + "x" * 300 + ".csv"}, r"dataset\.path=/x{199}: File name too long; name a file"),
         ({"item_column": "user"}, "must be different"),
         ({"rating_column": "item", "min_rating": 1.0}, "must be different"),
         ({"min_rating": 3.0}, "needs dataset.rating_column"),
@@ -166,6 +174,23 @@ def test_values_of_the_wrong_type_are_refused(tmp_path: Path):
 def test_settings_out_of_range_are_refused(tmp_path: Path, changes, message):
     with pytest.raises(ConfigError, match=message):
         settings(**{"path": write(tmp_path, "x.csv"), **changes})
+
+
+def test_a_folder_is_no_table_and_a_long_file_name_needs_a_short_name(tmp_path: Path):
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(ConfigError, match="it is a folder; name a csv"):
+        settings(tmp_path / "x.csv")
+    path = write(tmp_path, "y" * 150 + ".csv")
+    with pytest.raises(ConfigError, match=r"has 150 characters: .* choose dataset\.name of at most"):
+        settings(path)
+    assert settings(path, name="y").label == "y"
+
+
+def test_a_name_of_200_bytes_is_short_enough_for_every_file(tmp_path: Path):
+    rows = [(f"u{user}", f"i{item}", 1) for user in range(9) for item in range(6)]
+    data = settings(write(tmp_path, "x.csv", rows), name="é" * 100, heldout_users=2)
+    assert load(data, tmp_path).digest == load(data, tmp_path).digest
+    assert len(list((tmp_path / "prepared").iterdir())) == 1
 
 
 def test_the_label_is_the_name_or_the_stem_of_the_file(tmp_path: Path):

@@ -143,14 +143,12 @@ def fixed_width(names: NDArray[Any]) -> NDArray[Any]:
 
 def is_plain(name: str) -> bool:
     """True if `name` is safe as the name of a folder on every platform, and short enough to be part of a file's."""
-    return (
-        re.fullmatch(r"[^/\\:\x00-\x1f\ud800-\udfff]+", name) is not None and name.strip(". ") != "" and is_short(name)
-    )
+    return re.fullmatch(r"[^/\\:\x00-\x1f]+", name) is not None and name.strip(". ") != "" and is_short(name)
 
 
 def is_short(name: str) -> bool:
     """True if `name` can be part of a file's name."""
-    return len(name) <= _LONGEST_NAME and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME_BYTES
+    return len(name) <= _LONGEST_NAME and len(name.encode()) <= _LONGEST_NAME_BYTES
 
 
 @dataclass(frozen=True)

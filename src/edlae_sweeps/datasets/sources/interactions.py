@@ -83,11 +83,8 @@ class InteractionsFile(DatasetSettings):
         """Raise ConfigError unless there is a file at `path`."""
         shown = f"dataset.path={self.path[:200]}"
         try:
-            self.path.encode()
             file = Path(self.path).expanduser()
             found = file.is_file()
-        except UnicodeEncodeError as error:
-            raise ConfigError(f"dataset.path={self.path!a}: the path is not valid UTF-8: rename it") from error
         except RuntimeError as error:
             raise ConfigError(f"{shown}: there is no such user; write the path in full") from error
         except OSError as error:
