@@ -4,10 +4,12 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from edlae_sweeps.cli.compose import typed
 from edlae_sweeps.cli.errors import USER_ERROR
@@ -116,18 +118,24 @@ def _fitted(registry: "Registry", candidate: "Candidate", settings: RegisterSett
     if settings.refit == "split" and registry.logged_model(experiment.id, cell.id) is not None:
         return Fitted(cell.id, cell, "split")
     with tempfile.TemporaryDirectory() as folder:
-        text = experiment.fetch(cell.id, "config.yaml", Path(folder)).read_text(encoding="utf-8")
-    config = OmegaConf.to_container(OmegaConf.create(text))
-    if not isinstance(config, dict):
-        raise DataError(f"run {cell.id}: its config.yaml is damaged; run the job again with save_model=true")
-    recorded = recorded_settings(
-        cell.params, {str(key): value for key, value in config.items()}, settings.data_dir, settings.tracking
-    )
+        config = _config(experiment.fetch(cell.id, "config.yaml", Path(folder)), cell.id)
+    recorded = recorded_settings(cell.params, config, settings.data_dir, settings.tracking)
     output.mkdir(parents=True, exist_ok=True)
     if settings.refit == "all":
         return Fitted(refit_all(recorded, cell, experiment, output), cell, "all")
     run = refit_split(recorded, cell, experiment, output)
     return Fitted(run.id, run, "split")
+
+
+def _config(file: Path, run_id: str) -> dict[str, Any]:
+    """The config.yaml of a run; DataError if it is damaged."""
+    try:
+        config = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+        config = None
+    if not isinstance(config, dict):
+        raise DataError(f"run {run_id}: its config.yaml is damaged; run the job again with save_model=true")
+    return {str(key): value for key, value in config.items()}
 
 
 def _print_registered(registry: "Registry", candidate: "Candidate", version: "Version", champion: bool | None) -> None:

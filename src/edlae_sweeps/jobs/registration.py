@@ -172,8 +172,16 @@ def _compare(experiment: Experiment, measured: StoredRun, present: Version) -> C
 
 
 def _per_user(experiment: Experiment, run_id: str) -> Mapping[str, NDArray[Any]]:
+    """The metrics of each test user; TrackingError if they are gone or damaged."""
     with tempfile.TemporaryDirectory() as folder:
-        return read_arrays(experiment.fetch(run_id, "per_user.npz", Path(folder)))
+        file = experiment.fetch(run_id, "per_user.npz", Path(folder))
+        try:
+            return read_arrays(file)
+        # On damaged bytes, zipfile and NumPy raise nearly anything.
+        except Exception as error:
+            raise TrackingError(
+                f"run {run_id}: its per_user.npz is damaged; compute it again with skip_finished=false"
+            ) from error
 
 
 def _description(candidate: Candidate, fitted: Fitted, verdict: Verdict) -> str:

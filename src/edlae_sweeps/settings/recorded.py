@@ -31,7 +31,7 @@ def recorded_settings(
     if recorded.get("device") == "cuda":
         recorded["device"] = "auto"
     return Settings(
-        dataset=_dataset(config.get("dataset") or {}, params["dataset"]),
+        dataset=_dataset(_group(config, "dataset"), params["dataset"]),
         method=kind(**options),
         tune=Off(),
         rank=rank if rank == "full" else int(rank),
@@ -49,8 +49,14 @@ def recorded_settings(
 
 def _metrics(config: Mapping[str, Any]) -> tuple[str, ...]:
     """What was measured beside the metrics that always are: what was asked for, and what a search improved."""
-    asked, searched = (config.get("evaluation") or {}).get("metrics", []), (config.get("tune") or {}).get("metric")
+    asked, searched = _group(config, "evaluation").get("metrics", []), _group(config, "tune").get("metric")
     return (*asked, *([searched] if searched else []))
+
+
+def _group(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The keys of a group; none if the file has something else there."""
+    keys = config.get(name)
+    return keys if isinstance(keys, Mapping) else {}
 
 
 def parsed(text: str) -> Any:

@@ -13,9 +13,10 @@ from edlae_sweeps.tracking.stored import StoredRun
 
 # What every cell has, from the first version on; readers rely on these and ask for the rest.
 _PARAMS = ("dataset", "method", "rank", "dtype")
-_TAGS = ("run_key", "data_digest")
+_TAGS = ("run_key", "data_digest", "shared")
 _METRICS = (
-    "validation/ndcg_100", "test/ndcg_100", "test/ndcg_100_se", "test/recall_20", "test/recall_50", "time/fit_seconds",
+    "validation/ndcg_100", "test/ndcg_100", "test/ndcg_100_se", "test/recall_20", "test/recall_50",
+    "train/squared_error", "time/fit_seconds",
 )  # fmt: skip
 # Parameters that are numbers where a cell has them.
 _NUMBERS = ("l2", "dropout")
