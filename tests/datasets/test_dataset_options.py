@@ -101,4 +101,5 @@ def test_cache_files_keep_their_names(settings, file, monkeypatch: pytest.Monkey
 def test_the_cache_file_of_a_table_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("plays.csv").write_bytes(b"user,item\na,b\n")
-    assert cache_file(InteractionsFile(path="plays.csv", heldout_users=1000), monkeypatch) == "plays-9b229daccbbc8886fd9ddfaac05caecf.npz"
+    table = InteractionsFile(path="plays.csv", heldout_users=1000)
+    assert cache_file(table, monkeypatch) == "plays-9b229daccbbc8886fd9ddfaac05caecf.npz"
