@@ -162,3 +162,21 @@ def test_a_job_can_track_to_the_server(server, start, tmp_path):
     files = request(f"{api}/artifacts/list?run_id={run['info']['run_id']}")["files"]
     assert {file["path"] for file in files} >= ARTIFACTS
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_no_file_of_a_multirun_holds_the_password_of_its_server(server, folder, start, tmp_path):
+    uri = server.replace("http://", "http://me:hunt%40er2%2Fpw@")
+    size = ("dataset=synthetic", "dataset.n_users=300", "dataset.n_items=40", "dataset.heldout_users=50")
+    # The second job fails: the data have fewer items.
+    job = start("-m", *size, "rank=2,4000", "save_model=true", MLFLOW_TRACKING_URI=uri)
+    out, err = job.communicate(timeout=300)
+    assert job.returncode == 2, err
+    assert f"browse: {server}/#/experiments/" in out
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+    files = [path for top in (tmp_path, folder) for path in top.rglob("*") if path.is_file()]
+    assert {"multirun.yaml", "hydra.yaml", "jobs.json", "result.json", "MLmodel", "mlflow.db"} <= {
+        path.name for path in files
+    }
+    for content in (out.encode(), err.encode(), *(path.read_bytes() for path in files)):
+        for secret in (b"hunt%40er2", b"hunt@er2", b"er2%2Fpw", b"er2/pw"):
+            assert secret not in content
