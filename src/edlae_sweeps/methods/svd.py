@@ -30,6 +30,9 @@ from edlae_sweeps.methods.shared import EigenOptions
 from edlae_sweeps.models import LowRank, Model, Solved
 from edlae_sweeps.resources import Resources
 
+# How much of the total squared error is rounding, in units of the floating-point type's.
+_ROUNDING = 100
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SvdState(State):
@@ -49,7 +52,10 @@ class SvdState(State):
         weighted = metrics if self.member.row_weights == "none" else model.training_metrics(self.weighted, self.penalty)
         rank = model.size // (2 * model.n_items)
         total = np.sum(self.weighted.diagonal(), dtype=np.float64)
-        bound = max(0.0, float(total - np.sum(self.values[:rank], dtype=np.float64)))
+        bound = float(total - np.sum(self.values[:rank], dtype=np.float64))
+        # A rest this small is rounding, of either sign.
+        if bound < _ROUNDING * np.finfo(self.data.dtype).eps * total:
+            bound = 0.0
         # The bound is 0 if k is the rank of X: there is nothing to compare with.
         ratio = {"ratio": weighted["squared_error"] / bound} if bound > 0 else {}
         return {**metrics, "bound": bound, **ratio}
