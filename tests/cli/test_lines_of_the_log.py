@@ -4,8 +4,12 @@ import logging
 import os
 
 import pytest
+from hydra import compose, initialize_config_dir
 
+from edlae_sweeps.cli.compose import register
+from edlae_sweeps.cli.keys import conf_dir
 from edlae_sweeps.cli.lines import Wrapped
+from edlae_sweeps.cli.versions import VERSION_BASE
 
 TEXT = "16,037 training and 2 × 2,000 held-out users, see https://example.org/a-long-path/to-the-data"
 
@@ -65,3 +69,10 @@ def test_a_table_of_spaces_keeps_them(written):
 
 def test_no_password_is_shown(written):
     assert "secret" not in written(f"{TEXT} postgresql://me:secret@host/db", 50)
+
+
+def test_a_log_file_holds_every_character_whatever_the_locale():
+    register()
+    with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
+        config = compose("config", return_hydra_config=True)
+    assert config.hydra.job_logging.handlers.file.encoding == "utf-8"
