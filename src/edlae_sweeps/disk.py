@@ -18,7 +18,8 @@ from edlae_sweeps.process import has_ended, machine, start_ticks
 _NAME = re.compile(r"\.(?P<machine>[0-9a-f]{12})-(?P<pid>[0-9]+)-(?P<pid_ticks>[0-9.]*)-[0-9a-f]{12}\.tmp(?:-journal)?")
 # Earlier versions: .NAME-RANDOM, which does not say who writes.
 _OLD_NAME = re.compile(r"\..+-[0-9a-f]{32}")
-_OLD_SECONDS = 24 * 3600
+# What is half-written and older than this is no longer being written, if its writer is not known to live.
+OLD_SECONDS = 24 * 3600
 # What file systems answer that can't flush a folder, or folders that may not be listed.
 _NO_FLUSH = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF})
 
@@ -78,7 +79,7 @@ def _is_leftover(path: Path) -> bool:
         return False
     inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
     newest: float = max(entry.lstat().st_mtime for entry in (path, *inside))
-    return time.time() - newest > _OLD_SECONDS
+    return time.time() - newest > OLD_SECONDS
 
 
 def _remove(path: Path) -> None:

@@ -4,12 +4,16 @@ import csv
 import io
 import json
 import logging
+import os
 import platform
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import distributions
 from pathlib import Path
 
 from edlae_sweeps.datasets import write_arrays
+from edlae_sweeps.disk import OLD_SECONDS, remove_leftovers, whole
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.evaluation import METRICS, PerUser
 from edlae_sweeps.jobs.result import Result
@@ -19,6 +23,21 @@ from edlae_sweeps.tuning import Search, at_border
 
 _SETTING = "tracking.dir"
 _log = logging.getLogger(__name__)
+
+
+def clean_outputs(folder: Path) -> None:
+    """Once a day, remove what killed jobs left half-written anywhere below `folder`, that of all output folders.
+
+    A model that was being kept may be as large as the memory.
+    """
+    marker = folder / ".cleaned"
+    # A job must not fail for this.
+    with suppress(OSError):
+        if marker.exists() and time.time() - marker.stat().st_mtime < OLD_SECONDS:
+            return
+        marker.touch()
+        for place, _, _ in os.walk(folder):
+            remove_leftovers(Path(place))
 
 
 def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
@@ -84,10 +103,9 @@ def search_tags(search: Search, rank: Rank) -> dict[str, str]:
 def _write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     """Write each text to the file of that name, whole or not at all."""
     for name, text in texts.items():
-        temporary = folder / f".{name}"
         try:
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(folder / name)
+            with whole(folder / name) as written:
+                written.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise DataError(
                 f"can't write {folder / name}: {error.strerror}; free some space or choose tracking.dir"

@@ -12,7 +12,7 @@ from edlae_sweeps.console import stage
 from edlae_sweeps.datasets import Prepared, TrainingData, load, load_gram, summarize
 from edlae_sweeps.imports import quick_imports
 from edlae_sweeps.jobs.compute import Job
-from edlae_sweeps.jobs.files import write_context
+from edlae_sweeps.jobs.files import clean_outputs, write_context
 from edlae_sweeps.jobs.finished import complete, finished
 from edlae_sweeps.jobs.gram import settle_gram
 from edlae_sweeps.jobs.limits import check_disk, check_memory, settle_device
@@ -26,6 +26,8 @@ from edlae_sweeps.tuning import Search
 
 # The file among `composed` that holds the command line.
 COMMAND = "command.txt"
+# The folder of all output folders below tracking.dir, as conf/ has it.
+OUTPUTS = "hydra"
 # What to do where a fit runs out of memory although the estimate said that it fits.
 SMALLER = "choose a smaller rank, dtype=float32 or a higher dataset.min_item_events"
 _log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ def _run(
         # The first of a process imports a good part of MLflow.
         store = Store(settings.tracking.uri, Path(settings.tracking.dir))
     store.close_orphans()
+    clean_outputs(Path(settings.tracking.dir) / OUTPUTS)
     data, training = _load(settings, resources)
     ranks = settings.ranks()
     check_against_data(ranks, data)

@@ -2,9 +2,7 @@
 
 import errno
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from edlae_sweeps.disk import commit, temporary
 from edlae_sweeps.errors import DataError
 
 HEADER = "model.json"
@@ -28,7 +27,7 @@ def write_folder(folder: Path, kind: str, arrays: Mapping[str, NDArray[Any]]) ->
     """
     if folder.exists() and not _replaceable(folder):
         raise DataError(f"can't write the model to {folder}: something else is there; choose another path")
-    temporary, old = (folder.with_name(f".{folder.name}-{uuid.uuid4().hex}") for _ in range(2))
+    written, old = temporary(folder), temporary(folder)
     values = {name: array.item() for name, array in arrays.items() if not array.ndim}
     stored = {name: array for name, array in arrays.items() if array.ndim}
     header = {
@@ -38,14 +37,14 @@ def write_folder(folder: Path, kind: str, arrays: Mapping[str, NDArray[Any]]) ->
         "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in stored.items()},
     }
     try:
-        temporary.mkdir(parents=True)
+        written.mkdir(parents=True)
         for name, array in stored.items():
-            write_array(temporary / f"{name}.npy", array)
-        (temporary / HEADER).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+            write_array(written / f"{name}.npy", array)
+        (written / HEADER).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
         # A model in use keeps the files that it has mapped.
         if folder.exists():
             folder.replace(old)
-        temporary.replace(folder)
+        commit(written, folder)
     except OSError as error:
         remedy = "free some space" if error.errno == errno.ENOSPC else "make it writable"
         raise DataError(
@@ -54,7 +53,7 @@ def write_folder(folder: Path, kind: str, arrays: Mapping[str, NDArray[Any]]) ->
     finally:
         if old.exists() and not folder.exists():
             old.replace(folder)
-        for leftover in (temporary, old):
+        for leftover in (written, old):
             shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -77,7 +76,7 @@ def read_folder(folder: Path, mmap: bool) -> dict[str, NDArray[Any]]:
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write a .npy file in C order, flushed to the disk: a row of a mapped matrix is then contiguous."""
+    """Write a .npy file in C order: a row of a mapped matrix is then contiguous."""
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
     with path.open("xb") as file:
         npy.write_array_header_1_0(
@@ -85,8 +84,6 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
         )
         for start in range(0, len(array), rows):
             file.write(array[start : start + rows].tobytes())
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_array(path: Path, mmap: bool) -> NDArray[Any]:

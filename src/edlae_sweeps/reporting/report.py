@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edlae_sweeps.datasets.base import is_plain
+from edlae_sweeps.disk import remove_leftovers, whole
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.reporting.collect import Collected, collect
 from edlae_sweeps.reporting.commands import missing_ranks
@@ -53,15 +54,12 @@ def report(store: Store, name: str, folder: Path, advance: Callable[[int, int], 
     collected = collect(experiment)
     if not collected.best:
         raise DataError(f"datasets: {name} has no finished cell yet; run {command(dataset_overrides(name))} first")
-    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
     # Written beside the previous report, which stays until this one is complete.
-    target = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
-    try:
+    with whole(folder / name) as target:
+        target.mkdir()
         left_out = _write(name, experiment, collected, target, advance)
         shutil.rmtree(folder / name, ignore_errors=True)
-        target.rename(folder / name)
-    finally:
-        shutil.rmtree(target, ignore_errors=True)
     files = sorted(path for path in (folder / name).iterdir() if path.is_file())
     cells = len(collected.best)
     params = {"dataset": name, "cells": cells}

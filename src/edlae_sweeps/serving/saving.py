@@ -1,7 +1,6 @@
 """A model as a folder that MLflow can load, log and serve."""
 
 import shutil
-import uuid
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mlflow.models import ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Object, ParamSchema, ParamSpec, Property, Schema
 from numpy.typing import NDArray
 
+from edlae_sweeps.disk import commit, temporary
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.linalg import top_items
 from edlae_sweeps.models.files import DATA, MLFLOW_FILE
@@ -36,23 +36,23 @@ def save_mlflow_model(folder: Path, recommender: Recommender) -> Path:
 
     if folder.exists() and any(folder.iterdir()) and not (folder / MLFLOW_FILE).is_file():
         raise DataError(f"can't write the model to {folder}: something else is there; choose another path")
-    temporary = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
+    written = temporary(folder)
     try:
         pyfunc.save_model(
-            path=str(temporary),
+            path=str(written),
             loader_module=_LOADER,
             signature=_signature(recommender),
             input_example=_example(recommender),
             pip_requirements=[f"{name}=={version(name)}" for name in _REQUIRED],
         )
         # The arrays are written once, in place: MLflow's `data_path` would copy them.
-        recommender.model.save(temporary / DATA)
+        recommender.model.save(written / DATA)
         if recommender.users is not None:
-            recommender.users.save(temporary / DATA)
-        _finish_description(temporary)
+            recommender.users.save(written / DATA)
+        _finish_description(written)
         if folder.exists():
             shutil.rmtree(folder)
-        temporary.replace(folder)
+        commit(written, folder)
     except (OSError, MlflowException, DataError) as error:
         cause = error.__cause__ or error
         reason = getattr(cause, "strerror", None) or str(cause).split("\n", 1)[0]
@@ -60,7 +60,7 @@ def save_mlflow_model(folder: Path, recommender: Recommender) -> Path:
             f"can't write the model to {folder}: {reason}; free some space or choose tracking.dir"
         ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(written, ignore_errors=True)
     return folder
 
 

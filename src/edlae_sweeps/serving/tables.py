@@ -1,9 +1,8 @@
 """Tables of recommendations: csv, tsv, Parquet and JSON lines, written in batches, whole or not at all."""
 
 import json
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from edlae_sweeps.disk import whole
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.serving.baskets import DELIMITERS, join_items
 
@@ -29,16 +29,11 @@ def table_writer(path: Path, kind: str, columns: Mapping[str, bool], separator: 
     because, a list of (item, contribution), becomes a list in Parquet and JSON; in csv and tsv, two columns with
     `separator` between the values. Raises DataError if the file can't be written.
     """
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        with _opened(temporary, kind, columns, separator) as write:
+        with whole(path) as written, _opened(written, kind, columns, separator) as write:
             yield write
-        temporary.replace(path)
     except OSError as error:
         raise DataError(f"can't write {path}: {error.strerror or error}; choose another output") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _opened(path: Path, kind: str, columns: Mapping[str, bool], separator: str) -> AbstractContextManager[Write]:
@@ -62,7 +57,7 @@ def _json_lines(path: Path, columns: Mapping[str, bool]) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(path: Path, columns: Mapping[str, bool]) -> Iterator[Write]:
-    schema = pa.schema([(name, _type(name, whole)) for name, whole in columns.items()])
+    schema = pa.schema([(name, _type(name, integers)) for name, integers in columns.items()])
     with pq.ParquetWriter(path, schema) as writer:
 
         def write(table: Table) -> None:
@@ -75,9 +70,9 @@ def _parquet(path: Path, columns: Mapping[str, bool]) -> Iterator[Write]:
 @contextmanager
 def _text(path: Path, delimiter: str, columns: Mapping[str, bool], separator: str) -> Iterator[Write]:
     kinds: dict[str, pa.DataType] = {}
-    for name, whole in columns.items():
+    for name, integers in columns.items():
         reasons = {"because": pa.string(), "contributions": pa.string()}
-        kinds |= reasons if name == "because" else {name: _type(name, whole)}
+        kinds |= reasons if name == "because" else {name: _type(name, integers)}
     schema = pa.schema(list(kinds.items()))
     with path.open("xb") as stream:
         options = pacsv.WriteOptions(delimiter=delimiter, quoting_style="needed")
@@ -110,7 +105,7 @@ def _reasons(table: Table, name: str) -> list[Any]:
     return [[{"item": str(item), "contribution": value} for item, value in reasons] for reasons in table[name]]
 
 
-def _type(name: str, whole: bool) -> pa.DataType:
+def _type(name: str, integers: bool) -> pa.DataType:
     if name == "because":
         return _REASONS
-    return _TYPES.get(name, pa.int64() if whole else pa.string())
+    return _TYPES.get(name, pa.int64() if integers else pa.string())
