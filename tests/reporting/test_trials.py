@@ -150,4 +150,4 @@ def test_report_lists_every_network_with_its_bound(client, store, tmp_path):
     assert (made.page.parent / "proposition.png").read_bytes().startswith(b"\x89PNG")
     # Unregularised models are not compared as recommenders.
     with (made.page.parent / "pairs.csv").open(encoding="utf-8") as file:
-        assert set(next(csv.reader(file))) == {"rank", "closed − denoising"}
+        assert set(next(csv.reader(file))) == {"rank", "closed − denoising", "parameters"}
