@@ -1,11 +1,13 @@
+import errno
 from pathlib import Path
 
 import psutil
 import pytest
 
 from edlae_sweeps import resources
+from edlae_sweeps.errors import HostMemoryError
 from edlae_sweeps.memory import available_memory
-from edlae_sweeps.resources import GIB, Resources, blas_threads
+from edlae_sweeps.resources import GIB, Resources, blas_threads, memory_errors
 
 
 def group(folder: Path, limit: str, used: int, cache: int, version: int) -> None:
@@ -90,3 +92,28 @@ def test_a_job_of_slurm_takes_what_it_asked_for(monkeypatch, environment, thread
     assert here.threads == threads
     assert (here.memory == memory * 1024**2) if memory else here.memory > 200 * 1024**2
     assert Resources.here(threads=2).threads == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "out of memory;"),
+        (MemoryError("Unable to allocate 2. GiB"), r"out of memory \(unable to allocate 2\. GiB\);"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), r"out of memory \(.*annot allocate memory\);"),
+        (RuntimeError("can't start new thread"), r"out of memory \(can't start new thread\);"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory"),
+    ],
+)
+def test_a_lack_of_memory_says_what_was_tried_and_what_to_do(error, told):
+    with (
+        pytest.raises(HostMemoryError, match=f"^fit of x: {told}.*use less, or free some memory$"),
+        memory_errors("fit of x", "use less"),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("a bug"), HostMemoryError("told")])
+def test_other_errors_are_no_lack_of_memory(error):
+    with pytest.raises(type(error)) as caught, memory_errors("fit of x", "use less"):
+        raise error
+    assert caught.value is error

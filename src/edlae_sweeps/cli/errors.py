@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from edlae_sweeps.cli.keys import choice_keys, choices, configs, groups, read_keys
 from edlae_sweeps.cli.schema import choice_of
 from edlae_sweeps.errors import EdlaeSweepsError
+from edlae_sweeps.settings import hydra_text, shell_line
 
 USER_ERROR = 2
 # Launcher → the extra that it needs.
@@ -53,9 +54,12 @@ def describe(error: BaseException, conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_choice(error.missing_cfg_file, error.options or [])
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: {_first_line(error.message)}; write key=value, and quote what the shell would read"
+        return _unreadable(error)
     origin = error.__cause__ or error.__context__
     message, cause = str(error), str(origin or "")
+    if match := re.match(r"Ambiguous value for argument '((\S+?)=(.*))'\s*1\.", message, re.DOTALL):
+        several = f"add --multirun for a job for each, or write {shell_line([f'{match[2]}=[{match[3]}]'])} for a list"
+        return f"{match[1]}: several values; {several}, or {_text_override(match[2], match[3])} for this text"
     if match := re.search(r"Could not override '([^'@]+)", message):
         return unknown_key(match[1], conf, choice_of(getattr(origin, "parent_node", None)))
     if match := re.search(r"An item is already at '([^']+)'", message):
@@ -68,6 +72,19 @@ def describe(error: BaseException, conf: Path) -> str:
         return f"{reason}; see --help"
     topic = "" if key[1].startswith("hydra") else f" {key[1].partition('[')[0]}"
     return f"{key[1]}: {reason}; see --help{topic}"
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """One line for an override that Hydra can't parse, with the spelling that works if it is a text."""
+    key, equals, value = error.override.partition("=")
+    if equals and value and value[0] not in "[{":
+        return f"{error.override}: Hydra can't read this value; for this text, write {_text_override(key, value)}"
+    return f"{error.override}: {_first_line(error.message)}; write key=value, and quote what the shell would read"
+
+
+def _text_override(key: str, value: str) -> str:
+    """The override as a word of a shell that sets `key` to the text `value`."""
+    return shell_line([f"{key}={hydra_text(value)}"])
 
 
 def unknown_key(name: str, conf: Path, choice: str = "") -> str:
