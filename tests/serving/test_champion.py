@@ -1,5 +1,7 @@
 """Whether a model beats the champion, by paired differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,12 @@ def test_equal_models_do_not_replace_each_other():
     result = compare(per_user([0.1, 0.2]), per_user([0.1, 0.2]))
     assert not result.beats
     assert str(result) == "+0.0000 ± 0.0000 nDCG@100 on the same 2 test users"
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign_of_its_own():
+    result = compare(per_user([0.1, 0.2]), per_user([0.1, 0.20001]))
+    assert str(result).startswith("+0.0000 ± 0.0000 ")
+    assert "-0.0" not in str(replace(result, error=1.0))
 
 
 @pytest.mark.parametrize("users", [[0, 2], [1, 0]])

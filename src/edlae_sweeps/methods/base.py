@@ -141,7 +141,8 @@ class Method(Options, ABC, Generic[S]):
         with optional `item_names` (n,). `advance(done, total)` follows the epochs, if there are any, and `observe` is
         called with the model of each.
 
-        Raises ConfigError for a rank that the method does not have or that the state was not prepared for.
+        Raises ConfigError for a rank that the method does not have or that the state was not prepared for, and for a
+        state of another λ or p.
         """
         # An index of NumPy is a rank too.
         rank = int(rank) if isinstance(rank, np.integer) else rank
@@ -151,6 +152,7 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(
                 f"rank={rank}: this state was prepared for ranks up to {state.max_rank}; prepare with max_rank={rank}"
             )
+        self.check_state(state)
         if state.data.by_products:
             self.check_products([rank])
 
@@ -186,6 +188,9 @@ class Method(Options, ABC, Generic[S]):
             return cast(S, data)
         training = data if isinstance(data, TrainingData) else TrainingData(data, item_names=names)
         return self.prepare(training, largest_rank(ranks), resources)
+
+    def check_state(self, state: State) -> None:
+        """Raise ConfigError for a state that was prepared with other values of what it depends on."""
 
     @abstractmethod
     def _prepare(self, data: TrainingData, max_rank: int, resources: Resources, advance: Advance | None) -> S:

@@ -26,8 +26,8 @@ class Comparison:
 
     def __str__(self) -> str:
         # Equal metrics have a difference without an error, and so has a single user.
-        errors = f", {self.difference / self.error:+.1f} standard errors" if self.error else ""
-        return f"{self.difference:+.4f} ± {self.error:.4f} nDCG@100 on the same {self.users:,} test users{errors}"
+        errors = f", {self.difference / self.error:+z.1f} standard errors" if self.error else ""
+        return f"{self.difference:+z.4f} ± {self.error:.4f} nDCG@100 on the same {self.users:,} test users{errors}"
 
 
 def compare(challenger: Mapping[str, NDArray[Any]], champion: Mapping[str, NDArray[Any]]) -> Comparison | None:

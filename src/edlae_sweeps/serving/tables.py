@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from edlae_sweeps.disk import whole
+from edlae_sweeps.disk import commit, temporary
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.serving.baskets import DELIMITERS, join_items
 
@@ -29,11 +29,16 @@ def table_writer(path: Path, kind: str, columns: Mapping[str, bool], separator: 
     because, a list of (item, contribution), becomes a list in Parquet and JSON; in csv and tsv, two columns with
     `separator` between the values. Raises DataError if the file can't be written.
     """
+    written = temporary(path)
     try:
-        with whole(path) as written, _opened(written, kind, columns, separator) as write:
+        with _opened(written, kind, columns, separator) as write:
             yield write
+        commit(written, path)
     except OSError as error:
         raise DataError(f"can't write {path}: {error.strerror or error}; choose another output") from error
+    finally:
+        with suppress(OSError):
+            written.unlink(missing_ok=True)
 
 
 def _opened(path: Path, kind: str, columns: Mapping[str, bool], separator: str) -> AbstractContextManager[Write]:
