@@ -85,6 +85,13 @@ def test_a_grid_is_enumerated_and_ends():
     assert list(grid(SPACE, 1)) == [{"l2": 1.0, "dropout": 0.0}]
 
 
+def test_a_grid_that_no_memory_holds_is_never_listed():
+    wide = {name: Range(1.0, 2.0, False) for name in ("l2", "dropout", "omega", "epochs")}
+    assert next(grid(wide, 1000)) == dict.fromkeys(wide, 1.0)
+    first = next_point(wide, tune("grid", grid_points=1000), 10, [], [], [])
+    assert first == dict.fromkeys(wide, 1.0)
+
+
 def test_the_border_of_a_range():
     assert at_border(SPACE, {"l2": 30.0, "dropout": 0.4}) == []
     assert at_border(SPACE, {"l2": 1.05, "dropout": 0.4}) == ["l2"]
