@@ -1,12 +1,13 @@
 """What the bar of a search says: the trial, the best value of the rank whose turn it is, the time left."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
 
 from edlae_sweeps.settings import Optuna
 from edlae_sweeps.tuning import Evaluation
-from edlae_sweeps.tuning.progress import show_progress
+from edlae_sweeps.tuning.progress import Progress
 from edlae_sweeps.tuning.rounds import Asked
 
 
@@ -15,13 +16,29 @@ def evaluation(number: int, value: float, ranks: tuple = (10, 100), seconds: flo
     return Evaluation(number, ranks[0], {"l2": float(number)}, metrics, seconds)
 
 
+class Bar:
+    """A stage that keeps what it was called with, in place of a bar."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple] = []
+
+    def __call__(self, *arguments) -> None:
+        self.shown.append(arguments)
+
+    def tell(self, _text: str) -> None:
+        pass
+
+
+def search_of(seen, ranks=(10, 100), metric="ndcg_100"):
+    tune = Optuna(search={"l2": (1, 100)}, metric=metric, n_trials=20)
+    return SimpleNamespace(seen=seen, total=20, ranks=ranks, tune=tune)
+
+
 def shown(seen, waiting, ranks=(10, 100), at_once=1, metric="ndcg_100"):
-    said = []
-    search = SimpleNamespace(
-        seen=seen, total=20, ranks=ranks, tune=Optuna(search={"l2": (1, 100)}, metric=metric, n_trials=20)
-    )
-    show_progress(lambda *arguments: said.append(arguments), search, waiting, at_once)
-    return said[0]
+    """What a search shows as it goes on after `seen`."""
+    bar = Bar()
+    Progress(bar, search_of(seen, ranks, metric), at_once).show(waiting)
+    return bar.shown[0]
 
 
 @pytest.mark.parametrize(
@@ -51,3 +68,16 @@ def test_the_bar_of_trials_side_by_side():
 
 def test_no_best_value_is_minus_zero():
     assert shown([evaluation(0, 0.2)], [Asked(1, 10, {"l2": 5.0})], metric="gini_20")[2].endswith("best 0.0000")
+
+
+@pytest.mark.parametrize(("at_once", "left"), [(1, [190, 180, 170, 160]), (4, [190 / 4, 180 / 2, 170 * 3 / 4, 160])])
+def test_the_time_left_is_that_of_this_process_once_a_trial_is_over(monkeypatch, at_once, left):
+    clock = iter([100.0, *(100.0 + 10 * trial for trial in range(1, 5))])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    bar, search = Bar(), search_of([])
+    progress = Progress(bar, search, at_once)
+    progress.show([Asked(0, 10, {"l2": 5.0})])
+    for number in range(4):
+        search.seen.append(evaluation(number, 0.2, seconds=1e9))
+        progress.show([])
+    assert [arguments[3] for arguments in bar.shown] == [None, *map(pytest.approx, left)]

@@ -1,5 +1,6 @@
 """How a search stands: beside its bar, while it runs."""
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,29 @@ if TYPE_CHECKING:
     from edlae_sweeps.tuning.search import Search
 
 
-def show_progress(stage: Stage, search: "Search", waiting: Sequence[Asked], at_once: int) -> None:
-    """Show the number of the trial, the best value so far of the rank that asked for it, and the time left.
+class Progress:
+    """The bar of a search in this process: the trial, the best value of the rank that asked for it, the time left."""
 
-    `waiting` are the points of a round that have no evaluation yet; `at_once` of them are evaluated at the same time.
-    """
-    done, seconds = len(search.seen), [evaluation.seconds for evaluation in search.seen]
-    left = sum(seconds) / done * (search.total - done) / at_once if done else None
-    stage(done, search.total, _note(search, waiting[:at_once]) if waiting else "", left)
+    def __init__(self, stage: Stage, search: "Search", at_once: int) -> None:
+        """`at_once` points are evaluated at the same time."""
+        self.tell = stage.tell
+        self._stage, self._search, self._at_once = stage, search, at_once
+        self._began, self._before = time.monotonic(), len(search.seen)
+
+    def show(self, waiting: Sequence[Asked]) -> None:
+        """Show how far a round is; `waiting` are its points without an evaluation."""
+        done, total = len(self._search.seen), self._search.total
+        note = _note(self._search, waiting[: self._at_once]) if waiting else ""
+        self._stage(done, total, note, self._pace() * (total - done) if done else None)
+
+    def _pace(self) -> float:
+        """The seconds of a trial: in this process, or else as the store has them."""
+        seen = self._search.seen
+        if here := len(seen) - self._before:
+            # Of trials side by side, those that still run will end soon.
+            begun = -(-here // self._at_once) * self._at_once
+            return (time.monotonic() - self._began) / begun
+        return sum(evaluation.seconds for evaluation in seen) / len(seen) / self._at_once
 
 
 def _note(search: "Search", running: Sequence[Asked]) -> str:

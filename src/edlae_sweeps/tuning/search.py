@@ -19,7 +19,7 @@ from edlae_sweeps.errors import ConfigError, SolverError
 from edlae_sweeps.methods import Method, Rank
 from edlae_sweeps.settings import Optuna, Settings, study_key
 from edlae_sweeps.tracking import Experiment, Run, origin_tags
-from edlae_sweeps.tuning.progress import show_progress
+from edlae_sweeps.tuning.progress import Progress
 from edlae_sweeps.tuning.records import Evaluation, Point, best_for, from_runs, to_tags
 from edlae_sweeps.tuning.rounds import Asked, open_round
 from edlae_sweeps.workers import Died, Outcome, PointTask, Pool, evaluate_point
@@ -62,6 +62,7 @@ class Search:
         """Evaluate points until there are enough, the timeout is over, or the sampler has no further point."""
         end = time.perf_counter() + (self.tune.timeout or math.inf)
         self._warn_of_cut_grid()
+        progress = Progress(stage, self, min(pool.workers, self.tune.batch))
         for ranks in self._turns():
             for start in range(0, self.tune.n_trials, self.tune.batch):
                 opened = open_round(self.space, self.tune, ranks, start, self._recorded, self._first(ranks))
@@ -73,7 +74,7 @@ class Search:
                 self.cut |= late and bool(opened.missing)
                 if late or not opened.size:
                     break
-                self._evaluate(pool, ranks, opened.missing, job, stage)
+                self._evaluate(pool, ranks, opened.missing, job, progress)
 
     def best(self, rank: Rank) -> Evaluation:
         """The best evaluation for a rank; SolverError if all failed."""
@@ -129,11 +130,12 @@ class Search:
         before = best_for(self.seen, self.ranks[position - 1], self.tune.metric)
         return [self.start, *([before.point] if before else [])]
 
-    def _evaluate(self, pool: Pool, ranks: Sequence[Rank], missing: Sequence[Asked], job: Run, stage: Stage) -> None:
+    def _evaluate(
+        self, pool: Pool, ranks: Sequence[Rank], missing: Sequence[Asked], job: Run, progress: Progress
+    ) -> None:
         """Evaluate `ranks` at the missing points of a round and record each."""
         tasks, waiting = [self._task(asked, ranks) for asked in missing], list(missing)
-        at_once = min(pool.workers, self.tune.batch)
-        show_progress(stage, self, waiting, at_once)
+        progress.show(waiting)
         for index, outcome in pool.run(evaluate_point, tasks, self.tune.batch):
             asked = missing[index]
             if isinstance(outcome, Died):
@@ -142,9 +144,9 @@ class Search:
                 asked.number, asked.rank, asked.point, outcome.ranks, outcome.seconds, outcome.error
             )
             self._record(evaluation, outcome.tags, job)
-            stage.tell(self._line(evaluation))
+            progress.tell(self._line(evaluation))
             waiting.remove(asked)
-            show_progress(stage, self, waiting, at_once)
+            progress.show(waiting)
 
     def _task(self, asked: Asked, ranks: Sequence[Rank]) -> PointTask:
         return PointTask(self.key, self.method_at(asked.point), tuple(ranks), self.ranks, self.tune.metric)
