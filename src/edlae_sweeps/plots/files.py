@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 # Space around a panel, in inches: less than the layout leaves between panels.
-_MARGIN = 0.03
+_MARGIN = 0.02
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The cells of a report: for each (method, rank) the one with the best validation nDCG@100, all measured alike."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edlae_sweeps.methods import REFERENCE, Look
@@ -12,6 +12,9 @@ from edlae_sweeps.tracking import Experiment, StoredRun
 # Tags or parameters that must agree for cells to be comparable. Cells that agree in all but the first may be repeats on
 # other splits (see `splits`).
 PROTOCOL = ("data_digest", "results_version", "dtype")
+
+# Metrics of a cell with a lower bound on Eq. 7.
+_BOUNDED = ("eq7/lower_bound", "eq7/polished", "train/objective")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class StoredCell:
         if self.run.params.get("tune", "off") == "off":
             return None
         return int(self.run.metrics.get("tune/evaluations", 0))
+
+    def holds(self, metrics: Iterable[str], params: Iterable[str]) -> bool:
+        """Whether it has all of these metrics and parameters."""
+        return self.run.metrics.keys() >= set(metrics) and self.run.params.keys() >= set(params)
 
     @property
     def tuned_by(self) -> str:
@@ -119,7 +126,7 @@ def collect(experiment: Experiment) -> Collected:
         best=[cell for cell in best if cell.look.role != "timed"],
         timed=[cell for cell in alike if cell.run.tags.get("repeat")],
         trials=list({cell.run.tags["run_key"]: cell for cell in alike if cell.look.role == "trial"}.values()),
-        bounded=[cell for cell in alike if "eq7/lower_bound" in cell.metrics],
+        bounded=[cell for cell in alike if cell.holds(_BOUNDED, ("l2", "dropout"))],
         others=groups,
     )
 

@@ -10,7 +10,12 @@ _MOST_RANKS = 6
 
 def epochs_by_rank(method: str, collected: Collected, reader: Reader) -> dict[int, Epochs]:
     """The epochs of a method at up to six ranks."""
-    cells = {cell.rank: cell for cell in collected.of(method) if cell.rank is not None}
+    cells = {
+        cell.rank: cell
+        for cell in collected.of(method)
+        # A run of another program may say that it is a cell of this method.
+        if cell.rank is not None and cell.holds(("time/elapsed_seconds",), ("l2", "dropout"))
+    }
     ranks = list(cells)[:: max(1, -(-len(cells) // _MOST_RANKS))]
     return {rank: _epochs(cells[rank], collected.at(collected.reference, rank), reader) for rank in ranks}
 
@@ -20,7 +25,11 @@ def _epochs(cell: StoredCell, reference: StoredCell | None, reader: Reader) -> E
     objective = reader.history(cell, "train/objective")
     # Elapsed time has no final value after the last epoch, so `history` drops that epoch's.
     seconds = [*reader.history(cell, "time/elapsed_seconds"), cell.metrics["time/elapsed_seconds"]]
-    same = reference is not None and _penalty(reference) == _penalty(cell)
+    same = (
+        reference is not None
+        and reference.holds(("train/objective",), ("l2", "dropout"))
+        and _penalty(reference) == _penalty(cell)
+    )
     return Epochs(
         seconds=seconds[: len(objective)],
         objective=objective,

@@ -43,7 +43,7 @@ def page(name: str, collected: Collected, contents: Contents, reader: Reader) ->
     return environment.get_template("page.html").render(
         name=name,
         figures=drawings,
-        tables=[(table, _pages(table, reader)) for table in contents.tables],
+        tables=[(table, _pages(table, reader)) for table in contents.tables if table.rows],
         splits=contents.splits,
         machine=contents.machine,
         left_out=contents.left_out,

@@ -11,6 +11,8 @@ from edlae_sweeps.plots import Picture
 _SVG = re.compile(r'<svg[^>]* viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>(.*)</svg>', re.DOTALL)
 # What says nothing in a page; comments hold the texts that were drawn.
 _SUPERFLUOUS = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
+# CSS pixels of a point where a panel has room: its text is then as large as that of the page.
+_PIXELS = 1.25
 # Names of parts, and references to them.
 _NAMES = re.compile(r'( id="| xlink:href="#|url\(#)')
 
@@ -22,14 +24,14 @@ class Drawing:
     key      its name in the page
     content  the elements of its SVG, with names of their own
     box      the viewBox of the whole
-    panels   the viewBox of each panel
+    panels   the viewBox of each panel and its largest width in CSS pixels
     png      the same as png, in base64
     """
 
     key: str
     content: Markup
     box: str
-    panels: tuple[str, ...]
+    panels: tuple[tuple[str, int], ...]
     png: str
 
 
@@ -42,7 +44,10 @@ def drawing(picture: Picture) -> Drawing:
     content = _NAMES.sub(rf"\g<1>{key}-", _SUPERFLUOUS.sub("", match[3]))
     width, height = float(match[1]), float(match[2])
     panels = tuple(
-        f"{box.left * width:.1f} {box.top * height:.1f} {box.width * width:.1f} {box.height * height:.1f}"
+        (
+            f"{box.left * width:.1f} {box.top * height:.1f} {box.width * width:.1f} {box.height * height:.1f}",
+            round(box.width * width * _PIXELS),
+        )
         for box in picture.panels
     )
     png = base64.b64encode(picture.png.read_bytes()).decode()

@@ -9,10 +9,14 @@ from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.reporting.tuned import tuning
 
+# What a trial has beside what every cell has.
+_METRICS = ("train/ratio", "train/start_ratio", "train/bound", "train/epochs")
+_PARAMS = ("hidden", "activation", "last_linear", "batch_norm", "init", "row_weights")
+
 
 def read_trials(collected: Collected, reader: Reader) -> dict[str, Trial]:
     """Every nonlinear autoencoder with a logged bound by the id of its run, sorted by its settings."""
-    trials = {cell.run.id: _trial(cell, reader) for cell in collected.trials if "train/ratio" in cell.metrics}
+    trials = {cell.run.id: _trial(cell, reader) for cell in collected.trials if cell.holds(_METRICS, _PARAMS)}
     return dict(sorted(trials.items(), key=lambda item: _order(item[1])))
 
 
