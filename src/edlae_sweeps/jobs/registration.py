@@ -14,7 +14,7 @@ from edlae_sweeps.methods import METHODS
 from edlae_sweeps.serving.champion import Comparison, compare
 from edlae_sweeps.serving.registry import Registry, Version, check_name
 from edlae_sweeps.settings import Refit, command, dataset_overrides
-from edlae_sweeps.tracking import DatasetRecord, Experiment, Store, StoredRun
+from edlae_sweeps.tracking import DatasetRecord, Experiment, Store, StoredRun, warn_of
 from edlae_sweeps.tracking.runs import stops_deferred
 
 _METRIC = "validation/ndcg_100"
@@ -73,9 +73,25 @@ def best_cell(store: Store, name: str, methods: Sequence[str] | None) -> Candida
         raise DataError(f"datasets: {name} has no finished cell {asked}; choose methods from {available}")
     newest = chosen[-1]
     alike = [cell for cell in chosen if all(cell.tags.get(tag) == newest.tags.get(tag) for tag in _SAME_DATA)]
-    # Of equal cells one that kept its model, then the newest: max takes the first of equals.
-    best = max(reversed(alike), key=lambda cell: (cell.metrics[_METRIC], "model" in cell.tags))
+    # Of equal cells one that kept its model, then the newest: the sort is stable.
+    alike.reverse()
+    ordered = sorted(alike, key=lambda cell: (-cell.metrics[_METRIC], "model" not in cell.tags))
+    best = next((cell for cell in ordered if _is_whole(experiment, cell)), None)
+    if best is None:
+        raise DataError(f"datasets: no finished cell of {name} has its artifacts still; run its jobs again")
     return candidate_of(experiment, best)
+
+
+def _is_whole(experiment: Experiment, cell: StoredRun) -> bool:
+    """Whether a cell has the artifacts that a registration reads; a warning names one that has not."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("per_user.npz", "config.yaml"):
+                experiment.fetch(cell.id, name, Path(folder))
+    except TrackingError:
+        warn_of(cell.id, f"its artifact {name} is gone")
+        return False
+    return True
 
 
 def candidate_of(experiment: Experiment, cell: StoredRun) -> Candidate:
