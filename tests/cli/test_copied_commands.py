@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from edlae_sweeps.tracking import DatasetRecord, Store
 
-NAMES = ["a;touch x", "$(touch x)", 'it\'s "so"', "${oc.env:HOME}", "a, b"]
+NAMES = ["a;touch x", "$(touch x)", "it's so", "${rank}", "a, b"]
 
 
 @pytest.mark.parametrize("name", NAMES)
