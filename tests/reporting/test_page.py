@@ -3,7 +3,11 @@
 import csv
 import html
 import re
+import shlex
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +15,11 @@ from made_up import Cell, experiment, log
 
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.reporting import Report, report
+from edlae_sweeps.reporting.collect import StoredCell
+from edlae_sweeps.reporting.commands import missing_ranks
 from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.reporting.texts import csv_text, fixed, signed
-from edlae_sweeps.tracking import Experiment, Store
+from edlae_sweeps.tracking import Experiment, Store, StoredRun
 from edlae_sweeps.tracking.view import run_page
 
 DATASET = "a;touch x <b> $&_%"
@@ -23,9 +29,10 @@ HOST = "https://me:secret@host:5000/mlflow"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Report:
+def made(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], None]) -> Report:
     """A tuned closed form, and methods that were not tuned, of a store on a server."""
     folder = tmp_path_factory.mktemp("page")
+    new_store(folder)
     target = experiment(folder, DATASET)
     cells = (
         Cell("closed", 2, USERS, 20),
@@ -84,12 +91,27 @@ def test_commands_are_safe_to_copy(page, tmp_path):
     assert f"[method={FOREIGN}][rank=2]" in out
 
 
-def test_no_cells_name_a_command_that_can_be_copied(tmp_path):
+def test_no_cells_name_a_command_that_can_be_copied(tmp_path, new_store):
+    new_store(tmp_path)
     experiment(tmp_path, "my ratings")
     command = """dataset=interactions dataset.path=FILE 'dataset.name='"'"'my ratings'"'"''"""
     with pytest.raises(DataError) as error:
         report(Store(None, tmp_path), "my ratings", tmp_path, lambda *_: None)
     assert f"run python -m edlae_sweeps {command} first" in str(error.value)
+
+
+def test_commands_for_data_of_ones_own_have_their_file_and_columns():
+    run = StoredRun("id", {"dataset": "a; b"}, {}, {}, "name")
+    config = {"path": "my data/a; b.csv", "name": None, "user_column": "user id", "split_seed": 98765, "start": {}}
+    reader = SimpleNamespace(tree=lambda *_: {"dataset": config})
+    cells = [StoredCell("closed", 2, run), StoredCell("closed", None, run), StoredCell("admm", 2, run)]
+    line = missing_ranks(cells, 7, reader)[0]
+    assert line.startswith("admm has no finished cell at rank full; run python -m edlae_sweeps dataset=interactions ")
+    words = shlex.split(line.partition("; run ")[2])
+    assert words[3:] == [
+        "dataset=interactions", "dataset.path='my data/a; b.csv'", "dataset.user_column='user id'",
+        "dataset.name='a; b'", "dataset.split_seed=7", "method=admm", "rank=[full]",
+    ]  # fmt: skip
 
 
 def test_a_warning_stands_above_each_table_that_compares_tuned_and_untuned_cells(made, page):
