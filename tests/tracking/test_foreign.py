@@ -2,12 +2,16 @@
 
 import json
 import logging
+import socket
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from edlae_sweeps.process import machine
 from edlae_sweeps.tracking.foreign import cell_problem, readable_cells
 from edlae_sweeps.tracking.stored import StoredRun
+from edlae_sweeps.tracking.watch import Watch
 from edlae_sweeps.tuning.records import Evaluation, from_runs, to_tags
 
 METRICS = dict.fromkeys(
@@ -57,6 +61,21 @@ def test_an_odd_cell_is_skipped_with_one_warning_that_names_it(caplog):
     assert [record.getMessage() for record in caplog.records] == [
         "run odd-cell is skipped: it has no parameter dataset"
     ]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"machine": machine()},
+        {"machine": machine(), "pid": "x", "pid_ticks": "1"},
+        {"machine": machine(), "pid": "9" * 30, "pid_ticks": "1"},
+        {"host": socket.gethostname(), "pid": "x", "pid_start": "soon"},
+    ],
+)
+def test_tags_that_name_no_process_do_not_stop_the_search_for_orphans(tags):
+    own = {"mlflow.source.name": "edlae_sweeps", **tags}
+    run = SimpleNamespace(info=SimpleNamespace(run_id="odd"), data=SimpleNamespace(tags=own))
+    assert Watch("http://127.0.0.1:9").gone([run]) == []
 
 
 def recorded(run_id: str, tags: dict[str, str]) -> StoredRun:

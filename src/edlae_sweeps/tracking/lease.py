@@ -81,7 +81,7 @@ def _others(client: MlflowClient, experiment: str, keys: Sequence[str], watch: W
     rivals = [
         run
         for run in running(client, [experiment], f" and tags.{STATE} LIKE '%'")
-        if run.info.run_id != own and wanted & set(run.data.tags[KEYS].split(","))
+        if run.info.run_id != own and wanted & set(run.data.tags.get(KEYS, "").split(","))
     ]
     gone = watch.gone(rivals)
     close(client, gone)

@@ -56,11 +56,15 @@ class Watch:
 
     def _has_ended(self, tags: Mapping[str, str], here: str) -> bool:
         """What this machine knows for certain."""
-        if "machine" not in tags:
-            known = tags.get("host") == socket.gethostname() and {"pid", "pid_start"} <= tags.keys()
-            return known and had_ended(tags)
-        if tags["machine"] == here:
-            return has_ended(tags)
+        try:
+            if "machine" not in tags:
+                known = tags.get("host") == socket.gethostname() and {"pid", "pid_start"} <= tags.keys()
+                return known and had_ended(tags)
+            if tags["machine"] == here:
+                return has_ended(tags)
+        # Tags that this program did not write name no process.
+        except (KeyError, ValueError, OverflowError):
+            return False
         boot, own = boot_of(tags), boot_of({"machine": here})
         return self._local and bool(boot) and bool(own) and boot != own
 
