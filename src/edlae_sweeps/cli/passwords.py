@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from edlae_sweeps.cli.output import print_error, print_text
 from edlae_sweeps.imports import override
-from edlae_sweeps.settings import has_password, password_error, redacted, without_passwords
+from edlae_sweeps.settings import has_password, mentions_password, password_error, redacted
 
 # Keys whose value is the URI of a store, and keys whose values are names, in which an @ may follow ://.
 _URIS = ("tracking.uri", "source")
@@ -47,7 +47,7 @@ def refuse_configuration(config: DictConfig) -> None:
 def _holds_password(key: str, value: str) -> bool:
     if key in _URIS and has_password(value):
         return True
-    return key not in _NAMES and without_passwords(value) != value
+    return key not in _NAMES and mentions_password(value)
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
 from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking, password_error
 from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
-from edlae_sweeps.settings.uris import SOURCE, STORE, has_password, masked_uri, redacted, shell_uri, without_passwords
+from edlae_sweeps.settings.uris import SOURCE, STORE, has_password, masked_uri, mentions_password, redacted, shell_uri
 
 __all__ = [
     "FORMATS",
@@ -53,6 +53,7 @@ __all__ = [
     "hydra_text",
     "is_metric",
     "masked_uri",
+    "mentions_password",
     "password_error",
     "recorded_settings",
     "redacted",
@@ -62,5 +63,4 @@ __all__ = [
     "shell_uri",
     "study_key",
     "table_format",
-    "without_passwords",
 ]

@@ -14,7 +14,6 @@ from edlae_sweeps.settings.uris import (
     is_in_memory,
     is_store,
     masked_uri,
-    redacted,
 )
 
 # What may be in place of a password in a URI, for messages.
@@ -82,7 +81,7 @@ class Tracking(Options):
 
     @override
     def __repr__(self) -> str:
-        return redacted(super().__repr__())
+        return super().__repr__().replace(repr(self.uri), repr(self.uri and masked_uri(self.uri)))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -124,4 +123,4 @@ class MergeSettings(Options):
 
     @override
     def __repr__(self) -> str:
-        return redacted(super().__repr__())
+        return super().__repr__().replace(repr(self.source), repr(self.source and masked_uri(self.source)))

@@ -21,8 +21,9 @@ _IN_MEMORY = re.compile(r"sqlite(\+\w+)?:/*(:memory:.*|file::memory:.*|.*[?&]mod
 # An @ in a path is a part of a name.
 _PATH = re.compile(r"(sqlite(\+\w+)?|file):///.*|[/.~].*", re.DOTALL)
 _PARTS = re.compile(r"(?P<start>([A-Za-z][A-Za-z0-9+.-]*:)?/*)(?P<rest>.*)", re.DOTALL)
-# A URI in a text, up to the next one in its line.
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?![A-Za-z][A-Za-z0-9+.-]*://)[^\n])*")
+# A URI in a text; and what may be one, with spaces, up to the next one.
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_PERHAPS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?![A-Za-z][A-Za-z0-9+.-]*://)[^\n])*")
 _SECRET_OPTION = re.compile(r"pass(?!file)|pwd|secret|token|odbc_connect", re.IGNORECASE)
 # What ends a user name or a password.
 _DELIMITER = re.compile(r"[@/?#\s]")
@@ -86,12 +87,12 @@ def redacted(text: str) -> str:
         secret = os.environ.get(name, "")
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, "***")
-    return without_passwords(text)
-
-
-def without_passwords(text: str) -> str:
-    """`text` without the passwords of the URIs in it."""
     return _IN_TEXT.sub(lambda match: masked_uri(match[0]), text)
+
+
+def mentions_password(text: str) -> bool:
+    """Whether a URI in a text, or what may be meant as one, holds a password."""
+    return any(has_password(match[0]) for match in _PERHAPS.finditer(text))
 
 
 def shell_uri(uri: str) -> str:
