@@ -1,7 +1,9 @@
 """Runs of other programs in the store, and runs whose artifacts are gone: the others are reported and registered."""
 
 import logging
+import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from made_up import DATASET, Cell
 
+from edlae_sweeps.disk import OLD_SECONDS, temporary
 from edlae_sweeps.jobs.registration import best_cell
 from edlae_sweeps.reporting import report
 from edlae_sweeps.tracking import Experiment, Store
@@ -42,6 +45,16 @@ def list_of(values: dict[str, float]) -> list[tuple[str, float, int]]:
     return [(name, value, 0) for name, value in values.items()]
 
 
+def half_written(folder: Path) -> Path:
+    """What a process that is gone left of a report, a day ago; no process has a number as large as this."""
+    place = temporary(folder / DATASET)
+    place = place.with_name(place.name.replace(f"-{os.getpid()}-", f"-{2**30}-"))
+    place.mkdir(parents=True)
+    old = time.time() - OLD_SECONDS - 60
+    os.utime(place, (old, old))
+    return place
+
+
 def skipped(caplog: pytest.LogCaptureFixture) -> list[str]:
     lines = [record.getMessage() for record in caplog.records]
     return sorted(line.split(" is skipped: ")[1] for line in lines if " is skipped: " in line)
@@ -49,9 +62,12 @@ def skipped(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.usefixtures("experiment")
 def test_the_report_is_of_the_others(tmp_path, caplog):
+    left = half_written(tmp_path / "reports")
     with caplog.at_level(logging.WARNING):
         made = report(Store(None, tmp_path), DATASET, tmp_path / "reports", lambda *_: None)
     assert made.page.is_file()
+    assert not left.exists()
+    assert [path.name for path in (tmp_path / "reports").iterdir()] == [DATASET]
     assert skipped(caplog) == ["it has no parameter dataset", "its l2 is auto"]
     accuracy = (made.page.parent / "accuracy.csv").read_text()
     assert "closed,5," in accuracy
