@@ -28,13 +28,13 @@ def terminal(monkeypatch):
         monkeypatch.setattr(sys, "stderr", stream)
         console = Console(file=stream, width=80, height=20, _environ={"TERM": "xterm-256color", **environment})
         monkeypatch.setattr(progress, "_console", console)
-        root.addHandler(handler)
+        # Commands that ran in this process have left theirs.
+        monkeypatch.setattr(root, "handlers", [handler])
         root.setLevel(logging.INFO)
         return stream
 
     level = root.level
     yield begin
-    root.removeHandler(handler)
     root.setLevel(level)
 
 

@@ -165,7 +165,8 @@ def test_a_metric_without_users_ends_the_job_before_it_starts(job, monkeypatch):
     assert not job.runs("cell")
 
 
-def test_the_summary_has_further_metrics_in_tables_of_their_own(job, capsys):
+def test_the_summary_has_further_metrics_beside_the_others(job, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
     results = job("rank=[2,full]", FURTHER)
     capsys.readouterr()
     print_summary([("synthetic", results)], Tracking(dir=str(job.folder)))
