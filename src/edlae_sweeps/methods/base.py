@@ -152,6 +152,9 @@ class Method(Options, ABC, Generic[S]):
             raise ConfigError(
                 f"rank={rank}: this state was prepared for ranks up to {state.max_rank}; prepare with max_rank={rank}"
             )
+        scaled = self.scaled(state.data)
+        if scaled is not self:
+            return scaled.fit(state, rank, resources=resources, advance=advance, observe=observe)
         self.check_state(state)
         if state.data.by_products:
             self.check_products([rank])
