@@ -193,7 +193,8 @@ def test_bounds_and_trials_are_registered_only_if_asked_for(command):
         (["dataset=[a]"], "dataset"),
     ],
 )
-def test_an_error_is_one_line(command, arguments, message):
+def test_an_error_is_one_line(command, new_store, arguments, message):
+    new_store(Path("mlruns"))
     status, lines, log = command("register", *arguments)
     assert (status, lines) == (2, [])
     assert len(errors(log)) == 1

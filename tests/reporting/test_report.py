@@ -249,14 +249,25 @@ def command_line(monkeypatch, capfd):
         (["dataset=debian"], "dataset: no such key"),
     ],
 )
-def test_user_errors_are_one_line(command_line, tmp_path, monkeypatch, arguments, message):
+def test_user_errors_are_one_line(command_line, tmp_path, monkeypatch, new_store, arguments, message):
     monkeypatch.chdir(tmp_path)
+    new_store(tmp_path / "mlruns")
     status, lines = command_line(*arguments)
     assert status == 2
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1
     assert message in errors[0]
     assert not any("Traceback" in line or "Error executing" in line for line in lines)
+
+
+def test_no_store_is_made_by_a_report(command_line, tmp_path):
+    status, lines = command_line(f"tracking.dir={tmp_path / 'typo'}")
+    assert status == 2
+    assert lines == [
+        f"error: there is no store at {tmp_path / 'typo' / 'mlflow.db'}: run python -m edlae_sweeps first, or correct "
+        "tracking.dir"
+    ]
+    assert not list((tmp_path / "typo").rglob("*.db"))
 
 
 def test_command_line_reports_on_every_data_set(command_line, store, tmp_path, monkeypatch):

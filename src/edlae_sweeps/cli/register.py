@@ -50,7 +50,7 @@ def register_best(settings: RegisterSettings, output: Path) -> None:
         from edlae_sweeps.jobs.registration import best_cell
         from edlae_sweeps.tracking import Store
 
-        store = Store(settings.tracking.uri, Path(settings.tracking.dir))
+        store = Store(settings.tracking.uri, Path(settings.tracking.dir), create=False)
     names = store.existing() if settings.datasets is None else settings.datasets
     registered = 0
     for name in names:

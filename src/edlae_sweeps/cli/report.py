@@ -39,7 +39,7 @@ def write_reports(settings: ReportSettings) -> None:
         from edlae_sweeps.tracking import Store
 
         folder = Path(settings.tracking.dir)
-        store = Store(settings.tracking.uri, folder)
+        store = Store(settings.tracking.uri, folder, create=False)
     names = store.existing() if settings.datasets is None else settings.datasets
     written = 0
     for name in names:

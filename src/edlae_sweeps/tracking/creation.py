@@ -14,7 +14,7 @@ def database_file(uri: str) -> Path | None:
     return None if not name or name == ":memory:" else Path(name)
 
 
-def create(path: Path) -> None:
+def create_database(path: Path) -> None:
     """Make the database at `path` with MLflow's tables if there is none; it gets its name once it is complete.
 
     A kill amid the migrations would leave a database that can't be opened again. The caller holds the lock of the

@@ -74,11 +74,11 @@ def _probe_database(uri: str, settings: str) -> None:
 
 def _probe_sqlite(uri: str) -> None:
     path = make_url(uri).database
-    if not path or path == ":memory:":
+    # SQLite would make an empty one.
+    if not path or path == ":memory:" or not Path(path).exists():
         return
     end = time.monotonic() + PATIENCE_SECONDS
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
         with _told_to_wait(f"tracking database {path}, which another process has locked"):
             while not _can_write(path, end):
                 pass

@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.settings import STORE, masked_uri, shell_line, shell_uri
-from edlae_sweeps.tracking.creation import create, database_file
+from edlae_sweeps.tracking.creation import create_database, database_file
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.moved import follow_move
@@ -27,12 +27,19 @@ _LOCAL_PAGES = "http://127.0.0.1:5000"
 class Store:
     """A tracking store that can be reached."""
 
-    def __init__(self, uri: str | None, directory: Path) -> None:
-        """Open `uri`, or the SQLite database in `directory` if it is None. Raises TrackingError if that fails."""
+    def __init__(self, uri: str | None, directory: Path, create: bool = True) -> None:
+        """Open `uri`, or the SQLite database in `directory` if it is None.
+
+        Raises TrackingError if that fails, and for an SQLite database that does not exist unless `create` makes it.
+        """
         self._directory = directory.absolute()
         self.uri = uri or database_uri(self._directory)
         with one_line_errors(self.uri):
             file = database_file(self.uri)
+            if file and not create and not file.exists():
+                raise TrackingError(
+                    f"there is no store at {file}: run python -m edlae_sweeps first, or correct tracking.dir"
+                )
             folder = file.parent if file else self._directory
             for path in (self._directory, folder):
                 path.mkdir(parents=True, exist_ok=True)
@@ -42,7 +49,7 @@ class Store:
             probe(self.uri)
             with self._lock, stops_deferred():
                 if file:
-                    create(file)
+                    create_database(file)
                 follow_move(self.uri, self._directory)
                 self._client = MlflowClient(self.uri)
                 self._client.search_experiments(max_results=1)
