@@ -20,7 +20,7 @@ from edlae_sweeps.cli.parent import announced, forget
 from edlae_sweeps.cli.worker import run_and_record
 from edlae_sweeps.errors import EdlaeSweepsError
 from edlae_sweeps.imports import quick_imports
-from edlae_sweeps.settings import Settings, masked_uri, redacted, shell_line
+from edlae_sweeps.settings import Settings, masked_uri, shell_line
 
 if TYPE_CHECKING:
     from edlae_sweeps.jobs import Result
@@ -91,14 +91,14 @@ def _run(config: DictConfig, multirun: Multirun | None) -> "tuple[Settings, Sequ
 
     overrides = "".join(f"- {override}\n" for override in hydra_config.overrides.task) or "[]\n"
     values = OmegaConf.to_container(config, resolve=True)
+    # Hydra's own files have the name of a variable of the environment; this one has values.
     if isinstance(values, dict) and settings.tracking.uri is not None:
         values["tracking"]["uri"] = masked_uri(settings.tracking.uri)
-    texts = {
+    composed = {
         "config.yaml": OmegaConf.to_yaml(values),
         "overrides.yaml": overrides,
         "command.txt": shell_line(["python", "-m", "edlae_sweeps", *hydra_config.overrides.task]),
     }
-    composed = {name: redacted(text) for name, text in texts.items()}
     beside = multirun is not None and multirun.at_once > 1
     results = run_job(settings, Path(hydra_config.runtime.output_dir), composed, multirun is not None, beside)
     if settings.register and results:
