@@ -77,7 +77,7 @@ def statuses(folder: Path) -> list[str]:
         ("data_dir=", ["data_dir is empty"]),
         ("method.l2=nan", ["method.l2=nan"]),
         ("method.l2=text", ["method.l2", "text", "Float"]),
-        ("method.l2=null", ["method.l2", "not Optional"]),
+        ("method.dropout=null", ["method.dropout", "not Optional"]),
         ("method=svd rank=full", ["rank=full", "method=unconstrained"]),
         ("method=zero_diag rank=[1,10]", ["rank=1", "choose 2 or more"]),
         ("method=admm method.omega=0", ["method.omega=0", "above 0"]),

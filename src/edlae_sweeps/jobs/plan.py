@@ -65,7 +65,10 @@ def _memory(settings: Settings, training: TrainingData, resources: Resources) ->
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:,.0f} s"
+    """A time in a unit of which there are not many."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 36_000 else f"{seconds / 3600:,.0f} h"
 
 
 def _product_seconds(dtype: str, n: int, device: Device) -> float:
