@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from edlae_sweeps.disk import whole
 from edlae_sweeps.process import has_ended, machine, process_tags
 
 _PLAN = "jobs.json"
@@ -133,6 +134,5 @@ class Multirun:
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole(path) as written:
+        written.write_text(text + "\n", encoding="utf-8")
