@@ -79,7 +79,8 @@ def raising(error: BaseException):
 
 def test_the_list_of_jobs_names_what_varies(run, tmp_path, monkeypatch):
     monkeypatch.setattr("edlae_sweeps.jobs.run._described", set())
-    status, out, err = run("-m", *SMALL, "rank=2,3", "method.l2=10,20", "dry_run=true")
+    # The flag may stand anywhere.
+    status, out, err = run(*SMALL, "-m", "rank=2,3", "method.l2=10,20", "dry_run=true")
     assert status == 0, err
     (plan,) = tmp_path.rglob("jobs.json")
     assert json.loads(plan.read_text())["names"] == [

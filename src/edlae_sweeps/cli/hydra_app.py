@@ -22,6 +22,7 @@ from edlae_sweeps.cli.versions import MAIN
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.settings import SOURCE, STORE, redacted
 
+_MULTIRUN = ("-m", "--multirun")
 # Takes a message, empty if all went well, and an exit status.
 End = Callable[[str, int], NoReturn]
 
@@ -80,7 +81,8 @@ def run_app(
         try:
             # Before anything quotes an argument.
             refuse_arguments(sys.argv[1:])
-            sys.argv[1:] = current_spelling(sys.argv[1:])
+            # Hydra takes -m after an override for the end of the overrides.
+            sys.argv[1:] = sorted(current_spelling(sys.argv[1:]), key=lambda word: word not in _MULTIRUN)
             with redacted_configuration(sys.argv[1:]):
                 hydra.main(**MAIN, config_path=str(conf_dir()), config_name=config_name)(task)()
         except KeyboardInterrupt as stop:
