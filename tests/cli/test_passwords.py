@@ -54,6 +54,10 @@ def run(tmp_path: Path, monkeypatch, capfd) -> Command:
         f"hydra.job.env_set.MLFLOW_TRACKING_URI={URI}",
         f"+hydra.sweeper.params={{tracking.uri: '{URI}'}}",
         f"tracking.uri={URI},[",
+        URI,
+        "+hydra.job.env_set.PGPASSWORD=hunter2",
+        "+hydra.job.env_set={MLFLOW_TRACKING_TOKEN:hunter2}",
+        "hydra.launcher.setup=['export PGPASSWORD=hunter2']",
     ],
 )
 def test_a_password_in_an_argument_is_refused_before_anything_is_written(run, tmp_path, argument):
@@ -101,10 +105,51 @@ def test_a_variable_with_a_password_is_not_named_by_an_argument(run, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "hydra.run.dir=out/${tracking.uri}",
+        "tracking.dir=out/${.uri}",
+        "hydra.job.name=${tracking.uri}",
+        "hydra.sweep.dir=out/${oc.env:MLFLOW_TRACKING_URI}",
+    ],
+)
+def test_no_folder_has_the_name_of_a_store_with_a_password(run, tmp_path, monkeypatch, argument):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{QUOTED}@127.0.0.1:9")
+    status, _, err = run("-m", *SMALL, "rank=2,3", argument)
+    assert (status, len(err)) == (2, 1)
+    assert err[0].startswith(f"error: {argument.partition('=')[0]}: {REFUSED}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("tracking: {dir: 'a/${oc.env:MINE}'}", "tracking.dir"),
+        ("hydra: {sweep: {subdir: '${hydra.job.num}${tracking.uri}'}}\ntracking: {uri: '${oc.env:MINE}'}",
+         "hydra.sweep.subdir"),
+        (f"tracking: {{uri: \"${{oc.env:OTHER,'{URI}'}}\"}}", "tracking.uri"),
+        ("hydra: {job: {env_copy: [PGPASSWORD]}}", "hydra.job.env_set.PGPASSWORD"),
+    ],
+)  # fmt: skip
+def test_a_file_of_the_users_that_leads_to_a_password_is_refused(run, tmp_path, monkeypatch, content, key):
+    monkeypatch.setenv("MINE", f"http://me:{QUOTED}@127.0.0.1:9")
+    monkeypatch.setenv("PGPASSWORD", "hunter2")
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    file = tmp_path / "own" / "experiment" / "mine.yaml"
+    file.write_text(f"# @package _global_\n{content}\n")
+    for mode in ((), ("-m",)):
+        status, _, err = run(*mode, "--config-dir=own", *SMALL, "rank=2", "experiment=mine")
+        assert (status, len(err)) == (2, 1)
+        assert err[0].startswith(f"error: {key}: {REFUSED}")
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
 def test_names_with_an_at_sign_are_no_passwords():
     passwords.refuse_arguments(
         ["items=[https://host/@me]", "similar=https://host/@me", "tracking.uri=postgresql+psycopg://me@host/runs",
-         "tracking.uri=sqlite:////home/me@work/x.db", "source=/home/me@work/mlruns", "dataset.path=a@b.csv", "-m"]
+         "tracking.uri=sqlite:////home/me@work/x.db", "source=/home/me@work/mlruns", "dataset.path=a@b.csv", "-m",
+         "hydra.launcher.setup=['export PGPASSWORD=$(cat pw)', 'export PGPASSWORD=\"$PW\"']", "+a@b=c"]
     )  # fmt: skip
 
 
@@ -127,9 +172,11 @@ def test_a_variable_that_can_not_be_used_is_not_shown(run, monkeypatch, uri):
     assert "choose http://HOST:PORT" in err[0] or "write %40 for @, %2F for /" in err[0]
 
 
-def test_a_printed_configuration_is_redacted(run, monkeypatch):
+# argparse completes options.
+@pytest.mark.parametrize("option", ["--resolve", "--re"])
+def test_a_printed_configuration_is_redacted(run, monkeypatch, option):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
-    status, out, _ = run("--cfg", "job", "--resolve")
+    status, out, _ = run("--cfg", "job", option)
     assert status == 0
     assert "  uri: postgresql+psycopg://***@db.net/runs" in out
     assert "rank: 500" in out
@@ -148,3 +195,9 @@ def test_tracebacks_and_logs_are_redacted(monkeypatch, capsys):
     logged = passwords.Redacting("%(message)s").format(record)
     assert logged.startswith("as postgresql+psycopg://***@db.net/runs\nTraceback")
     assert "hunter2" not in logged
+
+
+def test_a_name_of_a_log_that_is_a_path_is_one_line(run, tmp_path):
+    status, out, err = run(*SMALL, "rank=2", "hydra.job.name=a/b")
+    assert (status, out, len(err)) == (2, [], 1)
+    assert err[0].endswith("/a/b.log: no such folder; choose hydra.job.name without /")

@@ -111,3 +111,14 @@ def test_a_password_that_ends_early_is_refused_with_the_spelling_that_works(uri)
 def test_a_database_in_memory_is_refused(uri):
     with pytest.raises(ConfigError, match=r"a database in memory ends with the command; choose a file"):
         Tracking(uri=uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://host:abc", "http://me:secret@[::1", "postgresql+psycopg://me:secret@host:a/x", "http://h:99999999"]
+)
+def test_a_host_and_a_port_that_can_not_be_read_are_refused(uri):
+    with pytest.raises(ConfigError, match=r"write HOST:PORT, or \[HOST\]:PORT") as failure:
+        Tracking(uri=uri)
+    assert "secret" not in str(failure.value)
+    for good in ("http://[::1]:5000", "databricks://profile:prefix", "postgresql://me@/x?host=/run/postgresql"):
+        assert Tracking(uri=good).uri == good

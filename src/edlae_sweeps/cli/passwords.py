@@ -14,40 +14,69 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from edlae_sweeps.cli.output import print_error, print_text
 from edlae_sweeps.imports import override
-from edlae_sweeps.settings import has_password, mentions_password, password_error, redacted
+from edlae_sweeps.settings import SECRETS, SOURCE, STORE, has_password, mentions_password, password_error, redacted
 
-# Keys whose value is the URI of a store, and keys whose values are names, in which an @ may follow ://.
-_URIS = ("tracking.uri", "source")
+# Keys whose value is the URI of a store, with its variable, and keys whose values are names, in which an @ may follow
+# ://.
+_URIS = {"tracking.uri": STORE, ".uri": STORE, "source": SOURCE}
 _NAMES = ("items", "similar", "user")
-_INTERPOLATION = re.compile(r"\$\{[^{}]*\}")
-_VARIABLE = re.compile(r"\$\{oc\.env:\s*(\w+)")
+# What an interpolation names: a variable of the environment, or a key.
+_NAMED = re.compile(r"\$\{\s*(?:oc\.env:\s*)?([\w.]+)")
+# A variable that is set in a text, perhaps a line of a shell, but not from another one or from a file.
+_SET = re.compile(rf"\b({'|'.join(SECRETS)})['\"]?\s*[=:]\s*['\"]?[^\s'\"$`]")
+_KEY = re.compile(r"[\w./@-]+")
 
 
 def refuse_arguments(arguments: Sequence[str]) -> None:
     """Raise ConfigError if an argument holds a password, or names a variable of the environment that does."""
     for argument in arguments:
-        key, _, value = argument.lstrip("+~").partition("=")
-        variables = [os.environ.get(name, "") for name in _VARIABLE.findall(value)]
+        key, equals, value = argument.lstrip("+~").partition("=")
+        if not equals or not _KEY.fullmatch(key):
+            key, value = "the command line", argument
+        variables = [os.environ.get(_URIS.get(name, name), "") for name in _NAMED.findall(value)]
         if _holds_password(key, value.strip("'\"[] ")) or any(map(has_password, variables)):
             raise password_error(key)
 
 
 def refuse_configuration(config: DictConfig) -> None:
     """The same for a composed configuration, which may come from files of the user's."""
-    for key, value in _texts("", OmegaConf.to_container(config, resolve=False)):
-        # Of an interpolation, Hydra writes the name; of the overrides, the arguments have been looked at.
-        if _holds_password(key, _INTERPOLATION.sub("", value)) and not key.startswith("hydra.overrides"):
+    texts = _texts("", OmegaConf.to_container(config, resolve=False))
+    known = config.copy()
+    # Of a multirun, the number of a job is not known.
+    OmegaConf.set_readonly(known.hydra, False)
+    with open_dict(known):
+        known.hydra.job.num, known.hydra.job.id = 0, "0"
+    # Hydra's folders follow from the other keys.
+    for key, value in sorted(texts, key=lambda text: text[0].startswith("hydra.")):
+        # The arguments have been looked at.
+        if key.startswith("hydra.overrides"):
+            continue
+        # Hydra writes an interpolation as it is, but folders have its value as their name.
+        shown = _resolved(known, key) if "${" in value and key not in _URIS else ""
+        if _holds_password(key, value) or _holds_password(key, shown):
             raise password_error(key)
 
 
 def _holds_password(key: str, value: str) -> bool:
     if key in _URIS and has_password(value):
         return True
+    if (key.rpartition(".")[2] in SECRETS and value) or _SET.search(value):
+        return True
     return key not in _NAMES and mentions_password(value)
+
+
+def _resolved(config: DictConfig, key: str) -> str:
+    """The value of a key as a text, with its interpolations resolved; empty if that is not possible yet."""
+    try:
+        value = OmegaConf.select(config, key)
+        return str(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
+    except OmegaConfBaseException:
+        return ""
 
 
 def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -79,7 +108,8 @@ def show_bug(kind: type[BaseException], error: BaseException, trace: TracebackTy
 @contextlib.contextmanager
 def redacted_configuration(arguments: Sequence[str]) -> Iterator[None]:
     """While Hydra prints a configuration with the values of the environment (--cfg job --resolve), redact it."""
-    if not any(argument.startswith("--res") for argument in arguments):
+    # argparse takes --re for --resolve.
+    if not any(argument.startswith("--re") for argument in arguments):
         yield
         return
     printed = io.StringIO()

@@ -11,13 +11,23 @@ from edlae_sweeps.settings.recorded import recorded_settings
 from edlae_sweeps.settings.serving import FORMATS, RecommendSettings, Refit, RegisterSettings, table_format
 from edlae_sweeps.settings.store import MergeSettings, ReportSettings, Tracking, password_error
 from edlae_sweeps.settings.tune import TUNES, Objective, Off, Optuna, Range, Ranges, Sampler, Tune, search_space
-from edlae_sweeps.settings.uris import SOURCE, STORE, has_password, masked_uri, mentions_password, redacted, shell_uri
+from edlae_sweeps.settings.uris import (
+    SECRETS,
+    SOURCE,
+    STORE,
+    has_password,
+    masked_uri,
+    mentions_password,
+    redacted,
+    shell_uri,
+)
 
 __all__ = [
     "FORMATS",
     "METRICS",
     "PARALLELS",
     "RESULTS_VERSION",
+    "SECRETS",
     "SOURCE",
     "STORE",
     "TUNES",

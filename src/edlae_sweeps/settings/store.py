@@ -10,6 +10,7 @@ from edlae_sweeps.options import Options
 from edlae_sweeps.settings.uris import (
     SOURCE,
     STORE,
+    has_place,
     is_ambiguous,
     is_in_memory,
     is_store,
@@ -44,6 +45,11 @@ def _check_store(key: str, uri: str, otherwise: str) -> None:
         raise ConfigError(
             f"{key}={shown}: write %40 for @, %2F for /, %3F for ?, %23 for # and %20 for a space "
             "in a user name, a password and an option"
+        )
+    if not has_place(uri):
+        raise ConfigError(
+            f"{key}={shown}: it has no host and port as a URI has them; write HOST:PORT, or [HOST]:PORT "
+            "for a host that is a number with colons"
         )
 
 

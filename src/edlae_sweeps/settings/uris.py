@@ -5,13 +5,13 @@ Passwords come from the environment or from files that the clients of databases 
 
 import os
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from edlae_sweeps.settings.commands import shell_line
 
 # The environment variables that hold the URI of a store, and those whose whole value is a secret.
 STORE, SOURCE = "MLFLOW_TRACKING_URI", "EDLAE_SWEEPS_SOURCE"
-_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
+SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
 # A shorter secret is a word or a number that texts are full of.
 _SHORTEST = 4
 
@@ -42,6 +42,14 @@ def is_in_memory(uri: str) -> bool:
 def has_password(uri: str) -> bool:
     """Whether a URI, or what may be meant as one, holds a password or a token."""
     return masked_uri(uri) != uri
+
+
+def has_place(uri: str) -> bool:
+    """Whether what stands for host and port can be read as such; a profile of Databricks has neither."""
+    try:
+        return uri.startswith("databricks") or urlsplit(uri).port != 0
+    except ValueError:
+        return False
 
 
 def is_ambiguous(uri: str) -> bool:
@@ -83,7 +91,7 @@ def redacted(text: str) -> str:
             text = text.replace(uri, masked_uri(uri))
             for secret in _passwords(uri):
                 text = text.replace(secret, "***")
-    for name in _SECRETS:
+    for name in SECRETS:
         secret = os.environ.get(name, "")
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, "***")
