@@ -197,7 +197,7 @@ def test_tracebacks_and_logs_are_redacted(monkeypatch, capsys):
     assert "hunter2" not in logged
 
 
-def test_a_name_of_a_log_that_is_a_path_is_one_line(run, tmp_path):
+def test_a_name_of_a_log_that_is_a_path_is_one_line(run):
     status, out, err = run(*SMALL, "rank=2", "hydra.job.name=a/b")
     assert (status, out, len(err)) == (2, [], 1)
     assert err[0].endswith("/a/b.log: no such folder; choose hydra.job.name without /")
