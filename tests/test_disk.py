@@ -114,7 +114,9 @@ def test_what_a_living_process_writes_is_kept_however_old(tmp_path: Path):
     assert path.exists()
 
 
-@pytest.mark.parametrize("name", [".000000000000-1-5-0123456789ab.tmp", f".debian-{'0' * 32}.npz-{'a' * 32}"])
+@pytest.mark.parametrize(
+    "name", [".000000000000-1-5-0123456789ab.tmp", f".debian-{'0' * 32}.npz-{'a' * 32}", f".model-{'a' * 32}"]
+)
 def test_leftovers_of_unknown_writers_are_removed_after_a_day(tmp_path: Path, name):
     path = tmp_path / name
     path.write_text("half")
@@ -151,7 +153,10 @@ def test_links_are_removed_without_what_they_point_to(tmp_path: Path, ended_name
     assert (target / "a").read_text() == "a"
 
 
-@pytest.mark.parametrize("name", ["ratings.csv", ".hidden", "a.tmp", f"debian-{'0' * 32}.npz", ".cache-0123.tmp"])
+@pytest.mark.parametrize(
+    "name",
+    ["ratings.csv", ".hidden", "a.tmp", f"debian-{'0' * 32}.npz", ".cache-0123.tmp", f".cache-{'a' * 32}", ".npz-0123"],
+)
 def test_files_of_other_names_are_never_removed(tmp_path: Path, name):
     path = tmp_path / name
     path.write_text("mine")
@@ -163,3 +168,15 @@ def test_files_of_other_names_are_never_removed(tmp_path: Path, name):
 def test_a_folder_that_is_missing_is_no_error(tmp_path: Path):
     remove_leftovers(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_may_not_be_listed_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Path] = []
+
+    def refuse(folder: Path) -> None:
+        asked.append(folder)
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    remove_leftovers(tmp_path)
+    assert asked == [tmp_path]

@@ -16,8 +16,8 @@ from edlae_sweeps.process import has_ended, machine, start_ticks
 # .MACHINE-PID-START-RANDOM.tmp says which process writes. Its length does not depend on the name that it stands for.
 # SQLite's journal has the name of its database in front.
 _NAME = re.compile(r"\.(?P<machine>[0-9a-f]{12})-(?P<pid>[0-9]+)-(?P<pid_ticks>[0-9.]*)-[0-9a-f]{12}\.tmp(?:-journal)?")
-# Earlier versions: .NAME-RANDOM, which does not say who writes.
-_OLD_NAME = re.compile(r"\..+-[0-9a-f]{32}")
+# Earlier versions: .NAME-RANDOM for a file of arrays or a model, which does not say who writes.
+_OLD_NAME = re.compile(r"\.(?:.+\.npz|model)-[0-9a-f]{32}")
 # What is half-written and older than this is no longer being written, if its writer is not known to live.
 OLD_SECONDS = 24 * 3600
 # What file systems answer that can't flush a folder, or folders that may not be listed.
@@ -48,22 +48,30 @@ def temporary(path: Path) -> Path:
 
 def commit(written: Path, path: Path) -> None:
     """Rename a file or a folder to `path`, when all of it is on the disk; then the name is, too. Raises OSError."""
-    for folder, _, files in os.walk(written):
+    flush(written)
+    written.replace(path)
+    _flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or a folder with all that is in it, is on the disk. Raises OSError."""
+    for folder, _, files in os.walk(path):
         for name in files:
             _flush(Path(folder, name))
         _flush(Path(folder))
-    if not written.is_dir():
-        _flush(written)
-    written.replace(path)
-    _flush(path.parent)
+    if not path.is_dir():
+        _flush(path)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left half-written in `folder`, not below it.
 
-    It must be a day old, and its writer have ended if that was a process of this machine.
+    It must be a day old, and its writer have ended if that was a process of this machine. A folder that can't be listed
+    stays as it is.
     """
-    paths = list(folder.iterdir()) if folder.is_dir() else []
+    paths: list[Path] = []
+    with suppress(OSError):
+        paths += folder.iterdir()
     for path in paths:
         # Another process may remove it too.
         with suppress(OSError):

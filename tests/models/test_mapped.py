@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from examples import KINDS, NAMES, N, examples
 from scipy.sparse import csr_array
 
+from edlae_sweeps import disk
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.models import FullRank, LowRank, Model, folder, load_model
 
@@ -81,6 +83,19 @@ def test_a_model_in_use_survives_its_replacement(tmp_path):
     assert np.array_equal(loaded.scores(FOLD_IN), first.scores(FOLD_IN))
     assert load_model(tmp_path / "model").dtype == np.float64
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_old_model_has_its_name_until_the_new_one_is_on_the_disk(tmp_path, monkeypatch):
+    path = examples()["low rank"].save(tmp_path / "model")
+    named: dict[str, bool] = {}
+
+    def flushed(number: int) -> None:
+        named.setdefault(Path(f"/proc/self/fd/{number}").readlink().name, path.exists())
+
+    monkeypatch.setattr(disk.os, "fsync", flushed)
+    examples()["low rank"].save(path)
+    assert {"model.json", "U.npy", "V.npy"} <= set(named)
+    assert all(named.values())
 
 
 def test_other_files_are_not_replaced(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from edlae_sweeps.disk import commit, temporary
+from edlae_sweeps.disk import commit, flush, temporary
 from edlae_sweeps.errors import DataError
 
 HEADER = "model.json"
@@ -41,6 +41,8 @@ def write_folder(folder: Path, kind: str, arrays: Mapping[str, NDArray[Any]]) ->
         for name, array in stored.items():
             write_array(written / f"{name}.npy", array)
         (written / HEADER).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        # It takes seconds, in which a kill must not leave the old model without its name.
+        flush(written)
         # A model in use keeps the files that it has mapped.
         if folder.exists():
             folder.replace(old)
