@@ -3,6 +3,7 @@ import pytest
 
 from edlae_sweeps.datasets import Synthetic, load, summarize
 from edlae_sweeps.errors import ConfigError
+from edlae_sweeps.memory import resident_memory
 
 SMALL = {"heldout_users": 100, "name": "small", "n_users": 1000, "n_items": 300, "mean_events": 30, "topics": 10}
 
@@ -74,3 +75,17 @@ def test_it_loads_and_summarises_like_any_data_set(tmp_path):
 def test_settings_out_of_range_are_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         Synthetic(**{**SMALL, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"topics": 2**31 - 1}, {"n_users": 2**31 - 1}, {"n_items": 2**31 - 1}])
+def test_sizes_beyond_the_memory_are_refused_before_anything_is_drawn(monkeypatch, changes):
+    monkeypatch.setattr("numpy.random.default_rng", lambda *_: pytest.fail("drawn"))
+    ((name, value),) = changes.items()
+    with pytest.raises(ConfigError, match=f"dataset.{name}={value}, .* GiB are free; choose smaller ones"):
+        Synthetic(**{**SMALL, **changes}).read(None, memory=resident_memory() + 2**30)
+
+
+def test_the_memory_that_the_process_has_already_is_not_free(monkeypatch):
+    monkeypatch.setattr("numpy.random.default_rng", lambda *_: pytest.fail("drawn"))
+    with pytest.raises(ConfigError, match=r" and 0\.0 GiB are free"):
+        Synthetic(**SMALL).read(None, memory=resident_memory() // 2)

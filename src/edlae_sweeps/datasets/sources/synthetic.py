@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from edlae_sweeps.datasets.base import Advance, DatasetSettings, IntArray, Interactions
+from edlae_sweeps.datasets.limits import room
 from edlae_sweeps.datasets.protocol import unique
 from edlae_sweeps.errors import ConfigError
 from edlae_sweeps.imports import override
-from edlae_sweeps.memory import available_memory
 from edlae_sweeps.resources import GIB
 
 # Standard deviations of the logarithms of user activity, and of an item's weight across topics.
@@ -21,8 +21,8 @@ _FLOOR = 0.05
 _TOPICS_OF_A_USER = 3
 # Users, items and topics have numbers of 32 bits.
 _MOST_CODES = 2**31
-# Bytes that the draws take, measured: for each user, item and event.
-_USER_BYTES, _ITEM_BYTES, _EVENT_BYTES = 80, 24, 32
+# Bytes that the draws take, measured: for each user, item, event and topic.
+_USER_BYTES, _ITEM_BYTES, _EVENT_BYTES, _TOPIC_BYTES = 80, 24, 32, 16
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -76,7 +76,7 @@ class Synthetic(DatasetSettings):
 
     @override
     def read(self, data_dir: Path, advance: Advance | None = None, memory: int | None = None) -> Interactions:
-        self._check_memory(available_memory() if memory is None else memory)
+        self._check_memory(room(memory))
         random = np.random.default_rng(self.seed)
         activity = random.lognormal(-0.5 * _ACTIVITY_SPREAD**2, _ACTIVITY_SPREAD, self.n_users) * self.mean_events
         draws = np.clip(np.rint(activity), 1, self.n_items).astype(np.int64)
@@ -89,11 +89,12 @@ class Synthetic(DatasetSettings):
         """Raise ConfigError for sizes whose arrays would not fit into `free` bytes."""
         events = self.n_users * self.mean_events
         needed = self.n_users * _USER_BYTES + self.n_items * _ITEM_BYTES + events * _EVENT_BYTES
+        needed += self.topics * _TOPIC_BYTES
         if needed > free:
             raise ConfigError(
-                f"dataset.n_users={self.n_users}, dataset.n_items={self.n_items}, dataset.mean_events="
-                f"{self.mean_events:g}: these data need about {needed / GIB:,.1f} GiB, and {free / GIB:,.1f} GiB are "
-                "free; choose smaller ones"
+                f"dataset.n_users={self.n_users}, dataset.n_items={self.n_items}, dataset.topics={self.topics}, "
+                f"dataset.mean_events={self.mean_events:g}: these data need about {needed / GIB:,.1f} GiB, and "
+                f"{max(0, free) / GIB:,.1f} GiB are free; choose smaller ones"
             )
 
     def _draw_items(self, random: np.random.Generator, users: IntArray, advance: Advance | None) -> IntArray:
