@@ -166,6 +166,10 @@ def test_start_values_and_ranges_can_be_set_for_every_dataset(dataset, path):
             "dataset.start.close.l2=5",
             r"dataset\.start\.close\.l2: no method reads this key \(nearest: dataset.start.closed",
         ),
+        (
+            "dataset.start.closed.l2=abc",
+            r"dataset\.start\.closed\.l2: Value 'abc' .* converted to Float; see --help dataset.start$",
+        ),
         ("dataset.start.closed.eig_tol=0", r"closed\.eig_tol: no method reads .*; method\.eig_tol sets it for a job"),
         (
             "dataset.search.dropout=[0,1]",

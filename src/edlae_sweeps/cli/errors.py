@@ -67,6 +67,9 @@ def describe(error: BaseException, conf: Path) -> str:
         return unknown_key(match[1], conf, choice_of(getattr(origin, "parent_node", None)))
     if match := re.search(r"An item is already at '([^']+)'", message):
         return f"{match[1]}: this key is set already; write it without +"
+    # The value is that of a key of dataset.start, which the key of the error has its default from.
+    if match := re.search(r"interpolation '\$\{oc\.select:([\w.]+),.*?': (.*)", message):
+        return f"{match[1]}: {match[2]}; see --help {'.'.join(match[1].split('.')[:2])}"
     key = re.search(r"full_key: (\S+)", f"{message}\n{cause}")
     if key and key[1] in MOVED:
         return unknown_key(key[1], conf)
