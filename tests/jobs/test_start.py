@@ -9,6 +9,7 @@ import pytest
 
 from edlae_sweeps.datasets import InteractionsFile, TrainingData, load
 from edlae_sweeps.errors import DataError
+from edlae_sweeps.jobs import start
 from edlae_sweeps.jobs.start import settle_start
 from edlae_sweeps.methods import Closed
 from edlae_sweeps.settings import Optuna, Settings, run_key, study_key
@@ -44,21 +45,25 @@ def test_too_few_users_for_a_tenth_are_refused_with_a_number_that_works(tmp_path
     assert load(InteractionsFile(path=own.path, heldout_users=15), tmp_path).train.shape[0] == 30
 
 
-def test_what_is_taken_from_the_data_is_told_and_gives_the_key_of_the_number(own, tmp_path, caplog):
+def test_what_is_taken_from_the_data_is_told_and_gives_the_key_of_the_number(own, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(start, "_told", set())
     data = load(own, tmp_path)
     training = TrainingData(data.train)
-    with caplog.at_level(logging.INFO, "edlae_sweeps"):
-        job = settle_start(Settings(dataset=own, method=Closed(l2=None)), data, training)
+    caplog.set_level(logging.INFO, "edlae_sweeps")
+    job = settle_start(Settings(dataset=own, method=Closed(l2=None)), data, training)
     expected = float(f"{data.train.nnz / data.n_items:.3g}")
     assert job.method == Closed(l2=expected)
     users, strength = caplog.messages
     assert users == "dataset.heldout_users=23 was taken from the data (a tenth of the users, at most 10,000)"
-    assert strength.startswith(f"method.l2={expected:g} was taken from the data (the mean item count); tune=optuna")
+    assert strength.startswith(f"method.l2={expected:g} was taken from the data (the mean of the diagonal ")
     named = Settings(dataset=InteractionsFile(path=own.path, heldout_users=23), method=Closed(l2=expected))
     assert run_key(job, data, 5) == run_key(named, data, 5)
     caplog.clear()
     assert settle_start(named, data, training) is named
     assert caplog.messages == []
+    # The next job of a multirun says what it takes itself.
+    settle_start(Settings(dataset=own, method=Closed(l2=None)), data, training)
+    assert caplog.messages == [strength]
 
 
 def test_a_search_starts_at_the_strength_of_the_data(own, tmp_path, caplog):
