@@ -91,6 +91,26 @@ def test_secrets_in_texts_are_masked_and_the_rest_stays(monkeypatch):
     assert redacted("401 for hunter22") == "401 for ***"
 
 
+@pytest.mark.parametrize(
+    ("uri", "other"),
+    [
+        ("postgresql+psycopg://mlflow:mlflow@db/mlflow", ""),
+        ("postgresql+psycopg://postgres:postgres@db/mlflow", "mlflow"),
+        ("postgresql+psycopg://postgres@db/mlflow?password=hunter22", ""),
+    ],
+)
+def test_a_password_that_is_an_ordinary_word_spoils_no_text(monkeypatch, uri, other):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("PGPASSWORD", other)
+    text = "postgresql+psycopg: restore it with mlflow experiments restore, as postgres"
+    assert redacted(text) == text
+    shown = redacted(f"at {uri}")
+    assert shown == f"at {masked_uri(uri)}"
+    assert ("hunter22" in uri) == (redacted("as hunter22") == "as ***")
+    assert ":mlflow@" not in shown
+    assert ":postgres@" not in shown
+
+
 def test_a_command_takes_a_password_from_the_environment():
     assert shell_uri("postgresql://me:secret@host/x") == '"$MLFLOW_TRACKING_URI"'
     assert shell_uri("sqlite:///a b;c/mlflow.db") == "'sqlite:///a b;c/mlflow.db'"

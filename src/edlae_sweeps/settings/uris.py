@@ -84,16 +84,19 @@ def masked_uri(uri: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """`text` without the passwords of the URIs in it, and without those that the environment holds."""
-    for name in (STORE, SOURCE):
-        uri = os.environ.get(name, "")
-        if has_password(uri):
-            text = text.replace(uri, masked_uri(uri))
-            for secret in _passwords(uri):
-                text = text.replace(secret, "***")
-    for name in SECRETS:
-        secret = os.environ.get(name, "")
-        if len(secret) >= _SHORTEST:
+    """`text` without the passwords of the URIs in it, and without those that the environment holds.
+
+    A password that is also a word of the URI as it is shown, such as the name of the database, stays: to mask it would
+    spoil commands and names, and tell it.
+    """
+    uris = [os.environ.get(name, "") for name in (STORE, SOURCE)]
+    secrets = [os.environ.get(name, "") for name in SECRETS]
+    for uri in filter(has_password, uris):
+        text = text.replace(uri, masked_uri(uri))
+        secrets += _passwords(uri)
+    shown = " ".join(map(masked_uri, uris))
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SHORTEST and secret not in shown:
             text = text.replace(secret, "***")
     return _IN_TEXT.sub(lambda match: masked_uri(match[0]), text)
 
@@ -120,11 +123,12 @@ def _options(rest: str) -> list[tuple[str, str]]:
     return [(unquote(name), value) for name, _, value in pairs]
 
 
-def _passwords(uri: str) -> list[str]:
-    """The passwords of a URI, as they are there and decoded, but those too short to be told from a word."""
-    rest = _parts(uri)[1]
+def _passwords(uri: str) -> set[str]:
+    """The passwords of a URI, as they are there and decoded."""
+    start, rest = _parts(uri)
     user, _, place = rest.rpartition("@")
     each = [value for name, value in _options(place) if _SECRET_OPTION.search(name)]
-    each.append(user.partition(":")[2] or user)
-    secrets = {secret for password in each for secret in (password, unquote(password))}
-    return sorted((secret for secret in secrets if len(secret) >= _SHORTEST), key=len, reverse=True)
+    name, colon, password = user.partition(":")
+    # The user name of a server may be a token.
+    each.append(password if colon or not start.startswith("http") else name)
+    return {secret for password in each for secret in (password, unquote(password))}
