@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 
 from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tracking.commit import source_commit
-from edlae_sweeps.tracking.view import view_key
+from edlae_sweeps.tracking.view import page, run_page, view_key
 
 
 def test_an_experiment_gets_its_view_once_and_keeps_what_a_user_wrote(tmp_path, new_store):
@@ -40,6 +40,12 @@ def test_the_link_names_the_experiment_and_the_view(tmp_path, new_store):
         f"http://127.0.0.1:5000/#/experiments/{experiment.id}/runs"
         f"?workflowType=machine_learning&viewStateShareKey={view_key()}"
     )
+
+
+@pytest.mark.parametrize("uri", ["https://h:1/x/", "https://me:secret@h:1/x", "https://token@h:1/x?password=secret"])
+def test_a_link_to_a_server_has_no_user_password_or_option(uri):
+    assert page(uri, "7").startswith("https://h:1/x/#/experiments/7/runs?")
+    assert run_page(uri, "7", "8") == "https://h:1/x/#/experiments/7/runs/8"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def user_message(error: Exception, conf: Path) -> str | None:
         reason = _first_line(str(error))
         return f"out of memory{': ' + reason if reason else ''}; free some memory, or use a machine with more"
     # So logging refuses the file that hydra.job.name names.
-    if isinstance(error, ValueError) and isinstance(error.__cause__, FileNotFoundError):
+    if str(error).startswith("Unable to configure handler") and isinstance(error.__cause__, FileNotFoundError):
         return f"{error.__cause__.filename}: no such folder; choose hydra.job.name without /"
     # Hydra makes its output folder before the job can check it. An OSError without a file name is a bug.
     if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):

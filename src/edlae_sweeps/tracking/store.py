@@ -64,9 +64,7 @@ class Store:
             experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             return None
-        # A browser asks for the user and the password.
-        server = masked_uri(self.uri).replace("***@", "")
-        return page(server if is_server(self.uri) else _LOCAL_PAGES, experiment.experiment_id)
+        return page(self.uri if is_server(self.uri) else _LOCAL_PAGES, experiment.experiment_id)
 
     def existing(self) -> list[str]:
         """The names of the experiments, without MLflow's own default."""

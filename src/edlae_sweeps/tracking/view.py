@@ -48,16 +48,20 @@ def experiment_tags(name: str) -> dict[str, str]:
     }
 
 
-def page(base: str, experiment_id: str) -> str:
-    """The URL of the view on the pages of the server at `base`."""
-    return f"{base.rstrip('/')}/#/{_PATH.format(id=experiment_id, key=view_key())}"
+def page(uri: str, experiment_id: str) -> str:
+    """The URL of the view on the pages of the server at `uri`."""
+    return f"{_address(uri)}/#/{_PATH.format(id=experiment_id, key=view_key())}"
 
 
 def run_page(uri: str, experiment_id: str, run_id: str) -> str:
-    """The URL of a run on the pages of the server at `uri`, without the name and password that `uri` may hold."""
+    """The URL of a run on the pages of the server at `uri`."""
+    return f"{_address(uri)}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def _address(uri: str) -> str:
+    """Where a browser finds a server: its URI without user and password, for which the browser asks, and options."""
     parts = urlsplit(uri)
-    base = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
-    return f"{base}/#/experiments/{quote(experiment_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def view_key() -> str:
