@@ -46,3 +46,10 @@ def test_the_best_is_marked(drawn, tmp_path, metric, best, so_far, errors, colou
     assert drawn["step"][0][1] == so_far
     assert [call[2] for call in drawn["errorbar"]] == [errors, errors]
     assert drawn["scatter"][1][-1]["cmap"] == colours
+
+
+def test_a_dollar_in_the_name_of_the_data_is_no_mathematics(tmp_path):
+    for name, axes in (("one", {"l2": True}), ("two", {"l2": True, "dropout": False})):
+        plot_landscape(ROWS, axes, "gini_5", "a $_^$ b", tmp_path / f"{name}.png")
+    plot_history(ROWS, "gini_5", "a $_^$ b", tmp_path / "history.png")
+    assert len(list(tmp_path.iterdir())) == 3

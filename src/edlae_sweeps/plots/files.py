@@ -35,9 +35,7 @@ class Picture:
 
 def save(figure: Figure, path: Path) -> Picture:
     """Save as png, svg and pdf. They hold no date: equal figures give equal bytes."""
-    for text in _given_texts(figure):
-        # Names come from shared stores: a $ is a $.
-        text.set_parse_math(False)
+    without_math(figure)
     png, svg, pdf = (path.with_suffix(suffix) for suffix in (".png", ".svg", ".pdf"))
     with rc_context({"svg.hashsalt": "edlae_sweeps"}):
         for file, metadata in ((png, {}), (svg, {"Date": None}), (pdf, {"CreationDate": None})):
@@ -45,6 +43,12 @@ def save(figure: Figure, path: Path) -> Picture:
             # The layout takes as long as the drawing, and is the same for each format.
             figure.set_layout_engine("none")
     return Picture(png, svg, pdf, tuple(_panels(figure)))
+
+
+def without_math(figure: Figure) -> None:
+    """Let a $ be a $ in what is given: names come from users and from shared stores."""
+    for text in _given_texts(figure):
+        text.set_parse_math(False)
 
 
 def _given_texts(figure: Figure) -> Iterator[Text]:

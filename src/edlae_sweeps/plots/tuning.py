@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from edlae_sweeps.evaluation import Metric, metric_label
+from edlae_sweeps.plots.files import without_math
 
 _LABELS = {"l2": "λ", "dropout": "p", "omega": "ω", "xi": "ξ"}
 _BEST: dict[str, Any] = {
@@ -50,6 +51,7 @@ def plot_landscape(
         _axis(ax, "y", names[1], axes[names[1]])
     _axis(ax, "x", names[0], axes[names[0]])
     ax.set_title(f"{title}: best {values[best]:.4f} at " + ", ".join(_value(name, rows[best][name]) for name in axes))
+    without_math(figure)
     figure.savefig(path, dpi=130)
 
 
@@ -69,6 +71,7 @@ def plot_history(rows: Sequence[Mapping[str, Any]], metric: str, title: str, pat
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(title)
     ax.legend()
+    without_math(figure)
     figure.savefig(path, dpi=130)
 
 
