@@ -153,6 +153,25 @@ def test_names_with_an_at_sign_are_no_passwords():
     )  # fmt: skip
 
 
+def test_names_with_an_at_sign_reach_the_command(run):
+    # Hydra joins the arguments to a name, where an @ may follow a :// of another one.
+    status, _, err = run("items=['https://host/@me']", "model=none", module="recommend")
+    assert (status, len(err)) == (2, 1)
+    assert err[0].startswith("error: model=none: ")
+    data = ("dataset=interactions", "dataset.name=x://y", "dataset.path=a@b.csv")
+    status, _, err = run(*data, "rank=2")
+    assert (status, len(err)) == (2, 1)
+    assert err[-1].startswith("error: dataset.")
+    assert "password" not in err[-1]
+
+
+def test_the_remedy_for_data_is_a_file(run, tmp_path):
+    status, _, err = run("dataset=interactions", "dataset.path=https://me:hunter2@host/x.csv", "rank=2")
+    assert status == 2
+    assert err[0].endswith("since configurations are written to files; download the file, and name its path")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("mode", [(), ("-m",)])
 def test_a_store_that_does_not_answer_tells_no_password_of_the_environment(run, tmp_path, monkeypatch, mode):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{QUOTED}@127.0.0.1:9")

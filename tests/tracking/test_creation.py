@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.tracking import Store
+from edlae_sweeps.tracking.creation import database_file
 
 
 def entries(folder) -> set[str]:
@@ -24,6 +26,21 @@ def test_a_failure_leaves_no_database(tmp_path, monkeypatch):
     with pytest.raises(TrackingError, match="no space left"):
         Store(None, tmp_path)
     assert entries(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("uri", "file"),
+    [
+        ("sqlite:///runs.db", "runs.db"),
+        ("sqlite:///runs.db?timeout=9", "runs.db"),
+        # SQLite, not the path, says where this is: a file of this name would be left beside it.
+        ("sqlite:///file:runs.db?uri=true", None),
+        ("sqlite://", None),
+        ("http://host", None),
+    ],
+)
+def test_the_file_of_a_database(uri, file):
+    assert database_file(uri) == (file and Path(file))
 
 
 @pytest.mark.parametrize("uri", [None, "elsewhere/runs.db"])

@@ -30,6 +30,8 @@ _NAMED = re.compile(r"\$\{\s*(?:oc\.env:\s*)?([\w.]+)")
 # A variable that is set in a text, perhaps a line of a shell, but not from another one or from a file.
 _SET = re.compile(rf"\b({'|'.join(SECRETS)})['\"]?\s*[=:]\s*['\"]?[^\s'\"$`]")
 _KEY = re.compile(r"[\w./@-]+")
+# Where Hydra keeps the arguments, names among them.
+_ARGUMENTS = ("hydra.overrides.", "hydra.job.override_dirname")
 
 
 def refuse_arguments(arguments: Sequence[str]) -> None:
@@ -53,8 +55,8 @@ def refuse_configuration(config: DictConfig) -> None:
         known.hydra.job.num, known.hydra.job.id = 0, "0"
     # Hydra's folders follow from the other keys.
     for key, value in sorted(texts, key=lambda text: text[0].startswith("hydra.")):
-        # The arguments have been looked at.
-        if key.startswith("hydra.overrides"):
+        # They have been looked at.
+        if key.startswith(_ARGUMENTS):
             continue
         # Hydra writes an interpolation as it is, but folders have its value as their name.
         shown = _resolved(known, key) if "${" in value and key not in _URIS else ""

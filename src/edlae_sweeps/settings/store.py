@@ -56,10 +56,10 @@ def _check_store(key: str, uri: str, otherwise: str) -> None:
 def password_error(key: str) -> ConfigError:
     """The error for a password in a configuration, which is written to files."""
     variable = SOURCE if key == "source" else STORE
-    return ConfigError(
-        f"{key}: a password is not taken from here, since configurations are written to files; "
-        f"set the environment variable {variable} to the URI, or keep the password in {_ELSEWHERE}"
-    )
+    remedy = f"set the environment variable {variable} to the URI, or keep the password in {_ELSEWHERE}"
+    if key.startswith("dataset."):
+        remedy = "download the file, and name its path"
+    return ConfigError(f"{key}: a password is not taken from here, since configurations are written to files; {remedy}")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -9,9 +9,12 @@ from edlae_sweeps.disk import remove_leftovers, whole
 
 
 def database_file(uri: str) -> Path | None:
-    """The file of an SQLite database; None for another database, a server, and a database in memory."""
-    name = make_url(uri).database if uri.startswith("sqlite") else None
-    return None if not name or name == ":memory:" else Path(name)
+    """The file of an SQLite database; None for another database, a server, a database in memory, and SQLite's URIs."""
+    if not uri.startswith("sqlite"):
+        return None
+    url = make_url(uri)
+    # With uri=true, SQLite reads the name as a URI.
+    return None if url.database in (None, "", ":memory:") or "uri" in url.query else Path(url.database)
 
 
 def create_database(path: Path) -> None:
