@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import made_up
 import numpy as np
@@ -15,7 +16,9 @@ from made_up import DATASET, Cell
 from edlae_sweeps.disk import OLD_SECONDS, temporary
 from edlae_sweeps.jobs.registration import best_cell
 from edlae_sweeps.reporting import report
-from edlae_sweeps.tracking import Experiment, Store
+from edlae_sweeps.reporting.collect import Collected, StoredCell
+from edlae_sweeps.reporting.splits import find_splits
+from edlae_sweeps.tracking import Experiment, Store, StoredRun
 
 CLOSED = Cell("closed", 5, np.linspace(0, 1, 40))
 ADMM = Cell("admm", 5, np.linspace(0, 0.9, 40), epochs=3)
@@ -99,3 +102,74 @@ def test_of_equal_cells_the_newest_with_a_model_is_registered(tmp_path, new_stor
             target.client.set_tag(target.cells()[-1].id, "model", "kept")
     cells = target.cells()
     assert best_cell(Store(None, tmp_path), DATASET, None).cell.id == cells[1].id
+
+
+ODD_METRICS = (
+    {"residual/diagonal": 0.5},
+    {"diagonal/median": 0.0},
+    {"eq7/lower_bound": 0.0, "eq7/polished": 0.0, "train/objective": 0.0},
+    {"tune/evaluations": float("nan")},
+)
+DEEP = {"activation": "relu", "last_linear": "True", "batch_norm": "True", "init": "svd", "row_weights": "none"}
+TRIAL = dict.fromkeys(("train/ratio", "train/start_ratio", "train/bound", "train/epochs"), 1.0)
+
+
+def odd_files(folder: Path, method: str, values: np.ndarray) -> list[Path]:
+    """The artifacts of a cell with these values of its users."""
+    files = Cell(method, 5, CLOSED.ndcg).write(folder)
+    np.savez_compressed(folder / "per_user.npz", users=np.arange(40), ndcg_100=values)
+    return files
+
+
+def test_odd_values_and_files_keep_no_report_from_the_others(tmp_path, new_store, caplog):
+    new_store(tmp_path)
+    target = made_up.experiment(tmp_path)
+    made_up.log(target, CLOSED, tmp_path)
+    values, tags, params = CLOSED.values(), CLOSED.tags(), CLOSED.params()
+    for number, odd in enumerate(ODD_METRICS):
+        made = {**params, "rank": 6 + number, "tune": "optuna"}
+        target.record("odd", {**tags, "run_key": f"m{number}"}, made, list_of({**values, **odd}))
+    some = {name: value for name, value in values.items() if name != "test/recall_20_se"}
+    target.record("no error", {**tags, "run_key": "e"}, {**params, "rank": 2}, list_of(some))
+    for hidden in ("all", "[[1]]"):
+        made = {**params, **DEEP, "method": "deep", "hidden": hidden}
+        target.record("deep", {**tags, "run_key": hidden}, made, list_of({**values, **TRIAL}))
+    for method, users in (("dan", CLOSED.ndcg[:9]), ("deql", np.full(40, "a")), ("ials", np.ones((40, 40)))):
+        files = odd_files(tmp_path, method, users)
+        target.record(method, {**tags, "run_key": method}, {**params, "method": method}, list_of(values), files=files)
+    # The last in the order of methods has no summary of the data.
+    target.record("last", {**tags, "run_key": "z"}, {**params, "method": "someone's"}, list_of(values))
+    with caplog.at_level(logging.WARNING):
+        report_of = report(Store(None, tmp_path), DATASET, tmp_path / "reports", lambda *_: None)
+    folder = report_of.page.parent
+    assert skipped(caplog) == ["its metric tune/evaluations is nan"]
+    lost = sorted(line.split("(")[1].split(",")[0] for line in report_of.left_out if "per_user.npz" in line)
+    assert lost == ["closed", "closed", "closed", "closed", "dan", "deql", "ials", "someone's"]
+    assert {path.stem for path in folder.glob("*.csv")} == {"accuracy", "pairs", "diagonal", "dataset", "numbers"}
+    assert "heldout users,200" in (folder / "dataset.csv").read_text(encoding="utf-8")
+    assert "closed,8," in (folder / "accuracy.csv").read_text(encoding="utf-8")
+
+
+DATA = {"users": 9, "training_users": 5, "heldout_users": 2, "events": 9}
+
+
+@pytest.mark.parametrize(
+    ("settings", "counts"),
+    [
+        (["split_seed", "split_seed"], DATA),
+        ([{"split_seed": [1]}, {"split_seed": [2]}], DATA),
+        ([{"split_seed": 1, 3: 4, "a": 5}, {"split_seed": 2, 3: 4, "a": 5}], DATA),
+        ([{"split_seed": 1}, {"split_seed": 2}], {**DATA, "training_users": 0}),
+        ([{"split_seed": 1}, {"split_seed": 2}], {**DATA, "heldout_users": "two"}),
+    ],
+)
+def test_cells_whose_split_can_not_be_told_have_no_others(settings, counts):
+    cells = [
+        StoredCell("closed", 2, StoredRun(digest, {"dtype": "float32"}, {}, {"data_digest": digest}, "n"))
+        for digest in ("a", "b")
+    ]
+    trees = {digest: {"config.yaml": {"dataset": value}} for digest, value in zip("ab", settings, strict=True)}
+    reader = SimpleNamespace(tree=lambda cell, name: trees[cell.run.id].get(name, counts))
+    splits = find_splits(Collected(cells[:1], [], [], {cells[1].protocol: cells[1:]}), reader)
+    assert not splits.cells
+    assert len(splits.left_out) == 1

@@ -162,7 +162,10 @@ def test_what_rounds_to_zero_has_no_sign(value, shown):
     assert fixed(value) == shown.removeprefix("+")
 
 
-@pytest.mark.parametrize("number", ["+0.0012", "-1e-05", "+0.0012 ± 0.0003***", "-0.1 to +0.2", "-0.0100 ± 0.0010†"])
+@pytest.mark.parametrize(
+    "number",
+    ["+0.0012", "-1e-05", "+0.0012 ± 0.0003***", "-0.1 to +0.2", "-0.0100 ± 0.0010†", "-0.012 / 0.000 / 0.1", "+nan"],
+)
 def test_numbers_are_numbers_in_csv(number):
     assert csv_text(number) == number
 
@@ -170,6 +173,18 @@ def test_numbers_are_numbers_in_csv(number):
 @pytest.mark.parametrize("formula", ["=1+1", "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
 def test_formulas_are_texts_in_csv(formula):
     assert Table("", (formula,), ((formula,),)).csv().count("'") == 2 + 2 * formula.count("'")
+
+
+def test_a_row_above_the_others_is_not_among_those_of_csv():
+    table = Table("", ("method", "rank"), (("closed", "5"),), ("popularity", ""))
+    assert table.csv() == "method,rank\nclosed,5\n"
+    assert table.markdown().splitlines()[2:] == ["| popularity |  |", "| closed | 5 |"]
+    assert table.latex().splitlines()[4:6] == [r"popularity &  \\", r"closed & 5 \\"]
+
+
+@pytest.mark.parametrize("name", ["[1cm]", "*", " [x"])
+def test_a_name_is_no_argument_of_the_row_before_it(name):
+    assert f"{{}}{name} & 1" in Table("", ("a", "b"), ((name, "1"),)).latex()
 
 
 def test_a_newline_ends_no_row():

@@ -162,14 +162,23 @@ def test_tables_have_captions_and_row_headers(made):
         assert body.count("<tr>") == len(re.findall(r'<tr>\s*<th scope="row">', body)) > 0
 
 
-def test_popularity_is_the_first_row(client, made):
-    popularity, *cells = rows(made.page.parent / "accuracy.csv")
-    assert (popularity["method"], popularity["rank"], popularity["parameters"]) == ("popularity", "", "")
+def test_popularity_is_the_first_row_and_has_a_file_of_its_own(client, made):
+    table = made.page.parent / "accuracy"
+    first = table.with_suffix(".md").read_text(encoding="utf-8").splitlines()
+    (popularity,) = (line.split(" | ") for line in first if line.startswith("| popularity"))
+    assert first.index(" | ".join(popularity)) == first.index(next(line for line in first if "---" in line)) + 1
+    assert popularity[1:6] == [""] * 5
     (parent, *_) = client.search_runs(["1"], "tags.kind = 'job'")
     metrics = parent.data.metrics
     expected = f"{metrics['baseline/recall_20']:.4f} ± {metrics['baseline/recall_20_se']:.4f}"
-    assert popularity["Recall@20 ± SE"] == expected
-    assert "popularity" not in {cell["method"] for cell in cells}
+    assert popularity[7] == expected
+    own = {row["metric"]: row for row in rows(made.page.parent / "popularity.csv")}
+    assert float(own["recall_20"]["value"]) == metrics["baseline/recall_20"]
+    assert float(own["recall_20"]["standard error"]) == metrics["baseline/recall_20_se"]
+    page = made.page.read_text(encoding="utf-8")
+    section = page[page.index("<h2>Accuracy by rank</h2>\n<div") :]
+    assert section.index('<th scope="row">popularity</th>') < section.index('<th scope="row">closed</th>')
+    assert "popularity" not in {row["method"] for row in rows(table.with_suffix(".csv"))}
 
 
 def test_page_shows_the_command_of_each_cell_and_its_own(made):

@@ -40,11 +40,14 @@ def without(values: dict, name: str) -> dict:
         (replace(CELL, params={**CELL.params, "rank": "[10,20]"}), "its rank is [10,20]"),
         (replace(CELL, params={**CELL.params, "rank": "0"}), "its rank is 0"),
         (replace(CELL, params={**CELL.params, "rank": "²"}), "its rank is ²"),
+        (replace(CELL, params={**CELL.params, "rank": "9" * 5000}), "its rank is " + "9" * 40),
+        (replace(CELL, params={**CELL.params, "rank": "\x1b[2J\n"}), r"its rank is \x1b[2J\n"),
         (replace(CELL, params={**CELL.params, "l2": "auto"}), "its l2 is auto"),
         (replace(CELL, params={**CELL.params, "dropout": "nan"}), "its dropout is nan"),
         (replace(CELL, tags={"kind": "cell"}), "it has no tag run_key"),
         (replace(CELL, metrics={}), "it has no metric validation/ndcg_100"),
         (replace(CELL, metrics={**METRICS, "test/ndcg_100": float("nan")}), "its metric test/ndcg_100 is nan"),
+        (replace(CELL, metrics={**METRICS, "tune/evaluations": float("inf")}), "its metric tune/evaluations is inf"),
         (CELL, ""),
         (replace(CELL, params={**without(CELL.params, "l2"), "rank": "full"}), ""),
     ],
@@ -100,6 +103,7 @@ def changed(**changes: object) -> dict[str, str]:
         changed(ranks={"ten": {"ndcg_100": 0.5}}),
         changed(ranks=3),
         changed(number=None),
+        changed(number=float("inf")),
     ],
 )
 def test_an_odd_evaluation_is_skipped_with_a_warning_that_names_it(tags, caplog):

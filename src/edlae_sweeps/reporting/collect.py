@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from edlae_sweeps.methods import REFERENCE, Look
 from edlae_sweeps.reporting.looks import by_products, look, place, polished
@@ -13,8 +14,8 @@ from edlae_sweeps.tracking import Experiment, StoredRun
 # other splits (see `splits`).
 PROTOCOL = ("data_digest", "results_version", "dtype")
 
-# Metrics of a cell with a lower bound on Eq. 7.
-_BOUNDED = ("eq7/lower_bound", "eq7/polished", "train/objective")
+# Values of Eq. 7 of a cell with a lower bound on it.
+_VALUES = ("train/objective", "eq7/polished")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def collect(experiment: Experiment) -> Collected:
         best=[cell for cell in best if cell.look.role != "timed"],
         timed=[cell for cell in alike if cell.run.tags.get("repeat")],
         trials=list({cell.run.tags["run_key"]: cell for cell in alike if cell.look.role == "trial"}.values()),
-        bounded=[cell for cell in alike if cell.holds(_BOUNDED, ("l2", "dropout"))],
+        bounded=[cell for cell in alike if _is_bounded(cell)],
         others=groups,
     )
 
@@ -147,6 +148,13 @@ def best_cells(cells: Sequence[StoredCell]) -> list[StoredCell]:
         max(reversed(list(group)), key=lambda cell: cell.metrics["validation/ndcg_100"])
         for _, group in itertools.groupby(ordered, key=lambda cell: cell.order)
     ]
+
+
+def _is_bounded(cell: StoredCell) -> bool:
+    if not cell.holds(("eq7/lower_bound", *_VALUES), ("l2", "dropout")):
+        return False
+    # Shares are of these values.
+    return 0 <= cell.metrics["eq7/lower_bound"] < inf and all(0 < cell.metrics[name] < inf for name in _VALUES)
 
 
 def _test_metrics(cell: StoredCell) -> int:

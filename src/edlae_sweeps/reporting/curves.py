@@ -15,22 +15,24 @@ from edlae_sweeps.settings import METRICS, Metric, is_metric
 def accuracy_table(collected: Collected, baseline: Mapping[str, float]) -> Table:
     """One row per cell: parameters and how they were chosen, validation nDCG@100, test metrics with standard errors.
 
-    `baseline` holds the test metrics of popularity, the first row; empty: no such row.
+    `baseline` holds the test metrics of popularity, a row above the others; empty: no such row.
     """
     header = ("method", "rank", "λ", "p", "parameters", "validation nDCG@100", "nDCG@100 ± SE", "Recall@20 ± SE",
               "Recall@50 ± SE")  # fmt: skip
-    rows = [(NAME, *[""] * 5, *(with_error(baseline, name) for name in METRICS))] if baseline else []
+    above = (NAME, *[""] * 5, *(with_error(baseline, name) for name in METRICS)) if baseline else ()
+    rows: list[tuple[str, ...]] = []
     links = {}
     for cell in collected.best:
         tests = [with_error(cell.metrics, f"test/{name}") for name in METRICS]
         validation = f"{cell.metrics['validation/ndcg_100']:.4f}"
         params = (_param(cell, "l2"), _param(cell, "dropout"))
-        links[len(rows), 0] = cell.run.id
+        links[len(rows) + bool(above), 0] = cell.run.id
         rows.append((cell.method, cell.rank_text, *params, tuning(cell), validation, *tests))
     return Table(
         "Accuracy by rank",
         header,
         tuple(rows),
+        above,
         caption="For each method and rank, test metrics of the cell that validated best.",
         warning=warning(collected.best),
         keys=2,
@@ -70,17 +72,22 @@ def numbers_table(collected: Collected) -> Table:
     return Table("Numbers", header, tuple(rows))
 
 
-def dataset_table(cell: StoredCell, reader: Reader) -> Table:
-    """The summary of the data set that a cell was measured on; empty for runs that logged none."""
+def dataset_table(collected: Collected, reader: Reader) -> Table:
+    """The summary of the data set that the cells were measured on; empty if none of them logged it."""
     rows = []
-    for name, value in reader.tree(cell, "dataset.json").items():
+    summaries = (reader.tree(cell, "dataset.json") for cell in reversed(collected.best))
+    for name, value in next(filter(None, summaries), {}).items():
         if name == "sha256":
             continue
         text = f"{value:,}" if isinstance(value, int) else f"{value}"[:24]
         if isinstance(value, dict):
-            text = ", ".join(f"{number:,.0f} ({level})" for level, number in value.items())
+            text = ", ".join(f"{_whole(number)} ({level})" for level, number in value.items())
         rows.append((name.replace("_", " "), text))
     return Table("Data set", ("", "value"), tuple(rows), caption="After the filter and the split.")
+
+
+def _whole(value: object) -> str:
+    return f"{value:,.0f}" if isinstance(value, int | float) else f"{value}"[:24]
 
 
 def series(collected: Collected, metric: str, *roles: str, methods: Collection[str] | None = None) -> list[Series]:
@@ -94,7 +101,8 @@ def series(collected: Collected, metric: str, *roles: str, methods: Collection[s
     lines = []
     for _, group in itertools.groupby(cells, key=lambda cell: cell.method):
         own = list(group)
-        errors = [cell.metrics[f"{metric}_se"] for cell in own] if f"{metric}_se" in own[0].metrics else None
+        known = all(f"{metric}_se" in cell.metrics for cell in own)
+        errors = [cell.metrics[f"{metric}_se"] for cell in own] if known else None
         ranks, values = [cell.rank for cell in own], [cell.metrics[metric] for cell in own]
         lines.append(Series(marked(own[0].look.label, own, mixed), own[0].look.style, ranks, values, errors))
     return lines

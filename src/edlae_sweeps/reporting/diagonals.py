@@ -21,8 +21,9 @@ def diagonal_pairs(collected: Collected, reader: Reader) -> dict[int, DiagonalPa
             continue
         if _has_diagonal(reference) and _has_diagonal(rival):
             arrays = [reader.arrays(cell, "diagonal.npz", ("diagonal",)) for cell in (reference, rival)]
-            if arrays[0] and arrays[1]:
-                pairs[rank] = DiagonalPair(rank, arrays[0]["diagonal"], arrays[1]["diagonal"])
+            diagonals = [found["diagonal"] for found in arrays if found]
+            if len(diagonals) == 2 and len(diagonals[0]) == len(diagonals[1]):
+                pairs[rank] = DiagonalPair(rank, *diagonals)
     return pairs
 
 
@@ -59,4 +60,4 @@ def _quantiles(cell: StoredCell | None) -> str:
 
 
 def _has_diagonal(cell: StoredCell) -> bool:
-    return "diagonal/median" in cell.metrics
+    return cell.holds((f"diagonal/{name}" for name in _QUANTILES), ())

@@ -103,10 +103,11 @@ def epoch_figures(name: str, collected: Collected, reader: Reader, target: Path)
 
 def diagonal_figures(name: str, collected: Collected, pairs: Mapping[int, DiagonalPair], target: Path) -> list[Figure]:
     """The reference's residuals, and both diagonals at the middle rank; none without residuals."""
-    cells = [cell for cell in collected.of(collected.reference) if "residual/diagonal" in cell.metrics]
+    names = ("residual/diagonal", "residual/off_diagonal")
+    cells = [cell for cell in collected.of(collected.reference) if cell.holds(names, ())]
     if not cells:
         return []
-    on, off = ([cell.metrics[f"residual/{part}"] for cell in cells] for part in ("diagonal", "off_diagonal"))
+    on, off = ([cell.metrics[name] for cell in cells] for name in names)
     residuals = Residuals([cell.rank for cell in cells], on, off)
     middle = list(pairs.values())[len(pairs) // 2] if pairs else None
     labels = (label(collected.reference), label(PUBLISHED_RIVAL))

@@ -24,16 +24,17 @@ _NOTE = (
 def further_table(collected: Collected, baseline: Mapping[str, float]) -> Table | None:
     """One row for each cell with further metrics, of test users, with standard errors; None if no cell has any.
 
-    `baseline` holds the test metrics of popularity, which are the first row if it has some of these.
+    `baseline` holds the test metrics of popularity, which are a row above the others if it has some of these.
     """
     names = further_metrics(collected)
     popular = [with_error(baseline, name) for name in names]
-    rows = [(NAME, "", *popular, "")] if any(popular) else []
+    above = (NAME, "", *popular, "") if any(popular) else ()
+    rows: list[tuple[str, ...]] = []
     links, cells = {}, []
     for cell in collected.best:
         texts = [with_error(cell.metrics, f"test/{name}") for name in names]
         if any(texts):
-            links[len(rows), 0] = cell.run.id
+            links[len(rows) + bool(above), 0] = cell.run.id
             rows.append((cell.method, cell.rank_text, *texts, tuning(cell)))
             cells.append(cell)
     return (
@@ -41,6 +42,7 @@ def further_table(collected: Collected, baseline: Mapping[str, float]) -> Table 
             "Beyond accuracy: further test metrics",
             ("method", "rank", *(Metric.parse(name).label for name in names), "parameters"),
             tuple(rows),
+            above,
             caption="For each method and rank that was measured by more metrics, those of test users.",
             note=_NOTE,
             warning=warning(cells),

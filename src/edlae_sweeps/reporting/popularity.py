@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from edlae_sweeps.reporting.collect import Collected
+from edlae_sweeps.reporting.tables import Table
 from edlae_sweeps.tracking import Experiment
 
 NAME = "popularity"
@@ -27,6 +28,16 @@ def popularity(collected: Collected, experiment: Experiment, names: Iterable[str
         run = experiment.get(parent)
         values |= _baseline(run.metrics) if run else {}
     return values
+
+
+def popularity_table(baseline: Mapping[str, float]) -> Table:
+    """The test metrics of popularity in full precision, one a row, with standard errors where there are."""
+    rows = [
+        (name, repr(value), repr(baseline[error]) if (error := f"{name}_se") in baseline else "")
+        for name, value in baseline.items()
+        if not name.endswith("_se")
+    ]
+    return Table("Popularity", ("metric", "value", "standard error"), tuple(rows))
 
 
 def _baseline(metrics: Mapping[str, float]) -> dict[str, float]:

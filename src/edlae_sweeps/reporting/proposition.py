@@ -1,6 +1,7 @@
 """The Proposition tested: nonlinear models against the bound at their rank."""
 
 import json
+import re
 from collections.abc import Mapping
 
 from edlae_sweeps.plots import Trial
@@ -12,12 +13,19 @@ from edlae_sweeps.reporting.tuned import tuning
 # What a trial has beside what every cell has.
 _METRICS = ("train/ratio", "train/start_ratio", "train/bound", "train/epochs")
 _PARAMS = ("hidden", "activation", "last_linear", "batch_norm", "init", "row_weights")
+# The widths of hidden layers, perhaps none.
+_WIDTHS = re.compile(r"\[(\d{1,9}(, ?\d{1,9})*)?\]", re.ASCII)
 
 
 def read_trials(collected: Collected, reader: Reader) -> dict[str, Trial]:
     """Every nonlinear autoencoder with a logged bound by the id of its run, sorted by its settings."""
-    trials = {cell.run.id: _trial(cell, reader) for cell in collected.trials if cell.holds(_METRICS, _PARAMS)}
+    trials = {cell.run.id: _trial(cell, reader) for cell in collected.trials if _is_trial(cell)}
     return dict(sorted(trials.items(), key=lambda item: _order(item[1])))
+
+
+def _is_trial(cell: StoredCell) -> bool:
+    whole = cell.rank is not None and cell.holds(_METRICS, _PARAMS)
+    return whole and _WIDTHS.fullmatch(cell.run.params["hidden"]) is not None
 
 
 def _order(trial: Trial) -> tuple[object, ...]:

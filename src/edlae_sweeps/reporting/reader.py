@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.reporting.collect import StoredCell
 from edlae_sweeps.tracking import Experiment
 
+# Kinds of arrays that hold real numbers.
+_NUMBERS = "fiu"
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -28,14 +31,19 @@ class Reader:
     folder: Path
     lost: list[str] = field(default_factory=list)
 
-    def arrays(self, cell: StoredCell, name: str, members: Collection[str]) -> Mapping[str, NDArray[Any]] | None:
-        """The arrays of an npz artifact, `members` among them; None, and a line in `lost`, if it is gone or damaged."""
+    def arrays(self, cell: StoredCell, name: str, members: Sequence[str]) -> Mapping[str, NDArray[Any]] | None:
+        """The arrays of an npz artifact; None, and a line in `lost`, if it is gone or damaged.
+
+        `members` are among them and have one value each for the same items or users; the last of them are numbers.
+        """
         try:
             arrays = read_arrays(self._fetch(cell, name))
         except (TrackingError, OSError, EOFError, ValueError, BadZipFile, zlib.error):
             arrays = {}
         if arrays.keys() >= set(members):
-            return arrays
+            kept = [arrays[member] for member in members]
+            if len({array.shape for array in kept}) == kept[0].ndim == 1 and kept[-1].dtype.kind in _NUMBERS:
+                return arrays
         line = (
             f"what needs {name} of run {cell.run.id} ({cell.method}, rank {cell.rank_text}), which is gone or damaged: "
             "delete the run, or compute it again with skip_finished=false"
@@ -57,7 +65,7 @@ class Reader:
         try:
             # YAML takes 1e-05 for a text.
             content = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
-        except (ValueError, yaml.YAMLError):
+        except (ValueError, RecursionError, yaml.YAMLError):
             return {}
         return content if isinstance(content, dict) else {}
 

@@ -24,7 +24,7 @@ from edlae_sweeps.reporting.figures import (
 from edlae_sweeps.reporting.further import further_table, tail_figures
 from edlae_sweeps.reporting.page import Contents, page
 from edlae_sweeps.reporting.pairs import compare, pairs_table, statistics_table
-from edlae_sweeps.reporting.popularity import popularity
+from edlae_sweeps.reporting.popularity import popularity, popularity_table
 from edlae_sweeps.reporting.proposition import proposition_table, read_trials
 from edlae_sweeps.reporting.reader import Reader
 from edlae_sweeps.reporting.sandwich import sandwich, sandwich_figures, sandwich_table
@@ -96,7 +96,7 @@ def _write(
             "pairs": pairs_table(collected, pairs),
             "statistics": statistics_table(collected, pairs) if pairs else None,
             "diagonal": diagonal_table(collected, diagonals),
-            "dataset": dataset_table(collected.best[-1], reader),
+            "dataset": dataset_table(collected, reader),
             "splits": splits_table(collected, splits, rows) if rows else None,
             "further": further_table(collected, baseline),
             "sandwich": sandwich_table(bounds) if bounds else None,
@@ -119,14 +119,16 @@ def _write(
         left_out = [*reader.lost, *splits.left_out, *missing, *speed.left_out]
         contents = Contents(figures, list(tables.values()), splits, speed.machine, left_out)
         (target / "index.html").write_text(page(name, collected, contents, reader), encoding="utf-8")
-    _write_tables(tables, collected, target)
+    numbers = {"numbers": numbers_table(collected), **({"popularity": popularity_table(baseline)} if baseline else {})}
+    _write_tables(tables, numbers, target)
     advance(3, _STEPS)
     return left_out
 
 
-def _write_tables(tables: Mapping[str, Table], collected: Collected, target: Path) -> None:
+def _write_tables(tables: Mapping[str, Table], numbers: Mapping[str, Table], target: Path) -> None:
     # Numbers in full precision are for programs.
-    (target / "numbers.csv").write_text(numbers_table(collected).csv(), encoding="utf-8")
+    for name, table in numbers.items():
+        (target / f"{name}.csv").write_text(table.csv(), encoding="utf-8")
     for name, table in tables.items():
         for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
             (target / f"{name}.{suffix}").write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from edlae_sweeps.reporting.collect import Collected, StoredCell
 from edlae_sweeps.reporting.figures import Figure
 from edlae_sweeps.reporting.looks import is_polished, label, look
 from edlae_sweeps.reporting.tables import Table
+from edlae_sweeps.reporting.texts import fixed
 from edlae_sweeps.reporting.tuned import tuning_of_row
 
 _BOUND = {"color": "black", "linestyle": "-", "linewidth": 1.0}
@@ -107,7 +108,7 @@ def _point(cell: StoredCell) -> tuple[float, float]:
 
 
 def _above(value: float, bound: float) -> str:
-    return f"{value:,.1f} ({100 * (1 - bound / value):.2f} %)"
+    return f"{value:,.1f} ({fixed(100 * (1 - bound / value), 2)} %)"
 
 
 def _text(cell: StoredCell | None, bound: float) -> str:

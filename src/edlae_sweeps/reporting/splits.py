@@ -93,12 +93,22 @@ def find_splits(collected: Collected, reader: Reader) -> Splits:
 
 def _split(cell: StoredCell, reader: Reader) -> tuple[str, int] | None:
     """What splits of the same data with the same settings agree in, and the seed; None if they were not logged."""
-    settings = reader.tree(cell, "config.yaml").get("dataset") or {}
-    counts = reader.tree(cell, "dataset.json")
-    if _SEED not in settings or any(name not in counts for name in _COUNTS):
+    settings, counts = reader.tree(cell, "config.yaml").get("dataset"), reader.tree(cell, "dataset.json")
+    if not isinstance(settings, dict) or not isinstance(settings.get(_SEED), int):
+        return None
+    if not all(_is_count(counts.get(name)) for name in _COUNTS):
         return None
     same = {name: value for name, value in settings.items() if name not in (_SEED, *_NO_PART_OF_THE_SPLIT)}
-    return json.dumps([same, *(counts[name] for name in _COUNTS)], sort_keys=True, default=str), settings[_SEED]
+    try:
+        key = json.dumps([same, *(counts[name] for name in _COUNTS)], sort_keys=True, default=str)
+    # YAML has keys without an order, and references in a circle.
+    except (TypeError, ValueError):
+        return None
+    return key, settings[_SEED]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def _left_out(cells: Sequence[StoredCell]) -> str:

@@ -14,8 +14,8 @@ _LATEX = str.maketrans(
 _MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`|<>[]"})
 # Spreadsheets take a text that starts with one of these for a formula,
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# unless it is a number, perhaps with its error, interval or marks.
-_NUMBER = re.compile(r"[+-]?([\d.,]+|inf)(e[+-]?\d+)?( (±|to) [+-]?[\d.,]+)?[*†]*")
+# unless it is a number, perhaps with its error, interval or marks, or several.
+_NUMBER = re.compile(r"[+-]?([\d.,]+|inf|nan)(e[+-]?\d+)?( (±|to|/) [+-]?[\d.,]+)*[*†]*")
 # A smaller p is printed as below this.
 _LEAST_P = 1e-300
 

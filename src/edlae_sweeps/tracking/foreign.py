@@ -18,8 +18,13 @@ _METRICS = (
     "validation/ndcg_100", "test/ndcg_100", "test/ndcg_100_se", "test/recall_20", "test/recall_50",
     "train/squared_error", "time/fit_seconds",
 )  # fmt: skip
-# Parameters that are numbers where a cell has them.
+# Parameters that are numbers, and metrics that are whole numbers, where a cell has them.
 _NUMBERS = ("l2", "dropout")
+_COUNTS = ("tune/evaluations", "train/epochs")
+# More digits than a rank has: those of the largest index.
+_MOST_DIGITS = 19
+# What a warning shows of a value.
+_SHOWN = 40
 _log = logging.getLogger(__name__)
 
 
@@ -40,15 +45,16 @@ def cell_problem(run: StoredRun) -> str:
         if missing := [name for name in names if not values.get(name)]:
             return f"it has no {kind} {missing[0]}"
     rank = run.params["rank"]
-    if rank != "full" and not (rank.isascii() and rank.isdecimal() and int(rank) > 0):
-        return f"its rank is {rank}"
+    if rank != "full" and not (rank.isascii() and rank.isdecimal() and len(rank) <= _MOST_DIGITS and int(rank) > 0):
+        return f"its rank is {_shown(rank)}"
     for name in _NUMBERS:
         if name in run.params and not _is_number(run.params[name]):
-            return f"its {name} is {run.params[name]}"
+            return f"its {name} is {_shown(run.params[name])}"
     for name in _METRICS:
         if name not in run.metrics:
             return f"it has no metric {name}"
-        if not math.isfinite(run.metrics[name]):
+    for name in (*_METRICS, *_COUNTS):
+        if not math.isfinite(run.metrics.get(name, 0)):
             return f"its metric {name} is {run.metrics[name]}"
     return ""
 
@@ -57,6 +63,11 @@ def cell_problem(run: StoredRun) -> str:
 def warn_of(run_id: str, problem: str) -> None:
     """Say that a run is skipped: once, however often it is read."""
     _log.warning("run %s is skipped: %s", run_id, problem)
+
+
+def _shown(value: str) -> str:
+    """The start of a value, in one line that no terminal takes for a command."""
+    return repr(value)[1:-1][:_SHOWN]
 
 
 def _is_number(text: str) -> bool:

@@ -55,8 +55,9 @@ def from_runs(runs: Sequence[StoredRun], names: Collection[str], metric: str) ->
     for run in runs:
         try:
             evaluation = _evaluation(run, names, metric)
-        # KeyError for what is missing, ValueError for what can't be parsed, TypeError for what has another type.
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        # KeyError for what is missing, ValueError for what can't be parsed, TypeError for what has another type,
+        # OverflowError for what is infinite.
+        except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
             warn_of(run.id, f"its record of an evaluation can't be read ({type(error).__name__}: {error})")
             continue
         evaluations.setdefault(evaluation.number, evaluation)
