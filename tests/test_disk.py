@@ -115,7 +115,13 @@ def test_what_a_living_process_writes_is_kept_however_old(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", [".000000000000-1-5-0123456789ab.tmp", f".debian-{'0' * 32}.npz-{'a' * 32}", f".model-{'a' * 32}"]
+    "name",
+    [
+        ".000000000000-1-5-0123456789ab.tmp",
+        ".000000000000-1-5-0123456789ab.tmp-journal",
+        f".debian-{'0' * 32}.npz-{'a' * 32}",
+        f".model-{'a' * 32}",
+    ],
 )
 def test_leftovers_of_unknown_writers_are_removed_after_a_day(tmp_path: Path, name):
     path = tmp_path / name

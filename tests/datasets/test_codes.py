@@ -29,7 +29,9 @@ def collect(batches: list[pa.Array], rows_to_merge: int) -> tuple:
 
 @pytest.mark.parametrize("kind", TYPES)
 @given(
-    batches=st.lists(st.lists(st.text("ab01é", min_size=1, max_size=2), max_size=12), min_size=1, max_size=6),
+    batches=st.lists(
+        st.lists(st.text("abB01é\uffee\U0001f600", min_size=1, max_size=2), max_size=12), min_size=1, max_size=6
+    ),
     rows_to_merge=st.integers(1, 40),
 )
 def test_codes_of_strings_do_not_depend_on_the_batches(kind, batches, rows_to_merge):

@@ -138,6 +138,26 @@ def test_rows_are_counted_against_the_memory_as_they_come(tmp_path: Path, monkey
         assert 20_000 < line < 40_000
 
 
+def test_a_parquet_file_that_says_it_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = parquet(user=pa.array([f"{number:0400d}" for number in range(1000)]), item=pa.array(range(1000)))(tmp_path)
+    # More than the rows take, less than the ids.
+    monkeypatch.setattr(arrow, "room", lambda _: 1000 * ROW_BYTES + 100_000)
+    monkeypatch.setattr(arrow, "collect", lambda *_: pytest.fail("read"))
+    assert "row 1000: the rows up to here need about" in str(read(path))
+
+
+def test_an_id_that_no_row_has_is_no_error(tmp_path: Path):
+    path = parquet(user=repeated(["u", LONG, "", "v"], [0, 3, 0]), item=ITEMS)(tmp_path)
+    events = InteractionsFile(path=str(path)).read(tmp_path)
+    assert events.user_names[events.users].tolist() == ["u", "v", "u"]
+
+
+def test_the_memory_of_the_settings_limits_what_is_read(tmp_path: Path):
+    settings = InteractionsFile(path=str(csv(f"user,item\n{ROWS}")(tmp_path)))
+    with pytest.raises(DataError, match=r"line \d+: the rows up to here need .* and 0 GiB are available"):
+        load(settings, tmp_path, memory=2**20)
+
+
 def test_names_are_counted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = csv("user,item\n" + "".join(f"{number:0500d},i\n" for number in range(1000)))(tmp_path)
     monkeypatch.setattr("edlae_sweeps.datasets.rows.room", lambda _: 100_000)
@@ -170,8 +190,10 @@ def test_arrow_that_runs_out_of_memory_is_one_line(tmp_path: Path, monkeypatch: 
         raise pa.ArrowMemoryError("malloc of size 68719476736 failed")
 
     monkeypatch.setattr(arrow.pacsv, "open_csv", full)
-    with pytest.raises(HostMemoryError, match=r"out of memory \(malloc of size 68719476736 failed\); choose"):
-        load(InteractionsFile(path=str(csv(f"user,item\n{ROWS}")(tmp_path))), tmp_path)
+    monkeypatch.setattr(arrow.pq, "ParquetFile", full)
+    for path in (csv(f"user,item\n{ROWS}")(tmp_path), parquet(user=ITEMS, item=ITEMS)(tmp_path)):
+        with pytest.raises(HostMemoryError, match=r"out of memory \(malloc of size 68719476736 failed\); choose"):
+            load(InteractionsFile(path=str(path)), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.parquet"])

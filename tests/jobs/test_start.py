@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edlae_sweeps.datasets import InteractionsFile, TrainingData, load
+from edlae_sweeps.datasets import InteractionsFile, TrainingData, load, protocol
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.jobs import start
 from edlae_sweeps.jobs.start import settle_start
@@ -36,6 +36,11 @@ def test_a_tenth_of_the_users_is_held_out_on_each_side(own, tmp_path):
     assert data.train.shape[0] == 237 - 2 * 23
     named = InteractionsFile(path=own.path, heldout_users=23)
     assert load(named, tmp_path).digest == data.digest
+
+
+def test_no_more_than_the_most_are_held_out(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocol, "_MOST_HELD_OUT", 15)
+    assert load(own, tmp_path).test.targets.shape[0] == 15
 
 
 def test_too_few_users_for_a_tenth_are_refused_with_a_number_that_works(tmp_path):
