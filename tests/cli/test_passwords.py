@@ -8,6 +8,7 @@ import pytest
 from commands import SMALL, Command, Done, run_command
 
 from edlae_sweeps.cli import passwords
+from edlae_sweeps.errors import DataError
 
 SECRET = "hunter2:s@fe/x"
 QUOTED = "hunter2%3As%40fe%2Fx"
@@ -180,6 +181,20 @@ def test_a_store_that_does_not_answer_tells_no_password_of_the_environment(run, 
     assert "tracking server http://***@127.0.0.1:9 does not answer (connection refused)" in "".join(err)
     assert list(tmp_path.rglob("overrides.yaml"))
     assert list(tmp_path.rglob("multirun.yaml")) or not mode
+
+
+@pytest.mark.parametrize(("error", "status"), [(DataError, 2), (RuntimeError, 1)])
+def test_no_file_of_a_multirun_has_a_password_of_an_error(run, tmp_path, monkeypatch, error, status):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
+
+    def fail(*_):
+        raise error(f"no {URI}, nor {SECRET}")
+
+    monkeypatch.setattr("edlae_sweeps.jobs.run_job", fail)
+    assert run("-m", *SMALL, "rank=2,3")[0] == status
+    jobs = [path.read_text() for path in tmp_path.rglob("job.json")]
+    assert len(jobs) == 2
+    assert all("no postgresql+psycopg://***@db.net/runs, nor ***" in job for job in jobs)
 
 
 @pytest.mark.parametrize("uri", [f"foo://me:{QUOTED}@h", f"postgresql://me:{SECRET}@h/x", f"me:{SECRET}@h"])

@@ -63,6 +63,21 @@ def test_what_follows_below_repeats_the_keys_and_leaves_out_empty_rows(shown):
     assert seconds.split() == ["admm_published", "500", "1234.5*"]
 
 
+def test_a_row_without_values_in_what_follows_is_left_out_there(shown):
+    rows = [("closed", "1" * 20, "2" * 20), ("svd", "3" * 20, "")]
+    lines = shown(40, "", ("method", "first", "second"), rows)
+    assert sum("closed" in line for line in lines) == 2
+    assert sum("svd" in line for line in lines) == 1
+
+
+def test_a_dumb_terminal_tears_no_value(shown, monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    # rich takes the captured output for a terminal.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    lines = shown(80, "", ("method", "value"), [("closed", "1" * 90)])
+    assert sum("1" * 90 in line for line in lines) == 1
+
+
 def test_texts_take_what_the_terminal_has_and_break_between_words(shown):
     because = "cmake (+0.123), debhelper (+0.111), libfoo-dev (+0.001)"
     (row,) = [
@@ -71,6 +86,8 @@ def test_texts_take_what_the_terminal_has_and_break_between_words(shown):
     assert because in row
     lines = shown(40, "", ("rank", "because"), [("0", because)], texts=("because",))
     assert max(map(cell_len, lines)) <= 40
+    # Not narrower than they need to be.
+    assert sum("(+0" in line for line in lines) == 2
     assert " ".join(" ".join(lines).split("─")[-1].split()) == f"0 {because}"
 
 
