@@ -99,6 +99,14 @@ def film(name: str, content: bytes = b"1:\n7,5,2005-01-01\n") -> tuple[tarfile.T
     return entry, content
 
 
+def holes(name: str) -> tuple[tarfile.TarInfo, bytes]:
+    """A file of a few bytes that unpacks to gigabytes of zeros."""
+    entry, content = film(name)
+    sparse = {"size": str(2**33), "numblocks": "1", "map": f"0,{len(content)}"}
+    entry.pax_headers = {f"GNU.sparse.{key}": value for key, value in sparse.items()}
+    return entry, content
+
+
 def tar_link(name: str, kind: bytes, target: str) -> tuple[tarfile.TarInfo, bytes]:
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname = kind, target
@@ -115,6 +123,7 @@ TARS: dict[str, tuple[bytes, str]] = {
         f"its entry '{MV}' is a link or a device",
     ),
     "device": (tar(tar_link(MV, tarfile.CHRTYPE, "")), "is a link or a device"),
+    "holes": (tar(holes(MV)), "is a link or a device"),
     "twice": (tar(film(MV), film(MV)), "is there twice"),
     "twice, nested": (tar(film("training_set.tar", tar(film(MV), film(MV)))), "is there twice"),
     "bomb": (tar(film("README", bytes(3_000_000)), film(MV)), "expands to more than"),
