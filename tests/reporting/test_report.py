@@ -117,7 +117,7 @@ def test_speed_up_uses_stand_alone_repeats(made):
 def test_equal_cells_give_equal_bytes(store, made, tmp_path):
     files = [path for path in made.page.parent.iterdir() if path.suffix in (".csv", ".md", ".tex")]
     before = {path.name: path.read_bytes() for path in files}
-    assert len(before) == 19
+    assert len(before) == 20
     repeated = report(Store(None, store), "synthetic", tmp_path, lambda *_: None)
     assert {name: (repeated.page.parent / name).read_bytes() for name in before} == before
 
