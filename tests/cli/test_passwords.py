@@ -183,6 +183,19 @@ def test_a_store_that_does_not_answer_tells_no_password_of_the_environment(run, 
     assert list(tmp_path.rglob("multirun.yaml")) or not mode
 
 
+@pytest.mark.filterwarnings("ignore:Query string argument")
+def test_a_finished_run_has_no_password_in_files_artifacts_and_links(run, tmp_path, monkeypatch, new_store):
+    # SQLite ignores it.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///store/mlflow.db?password=hunter2")
+    new_store(tmp_path / "store")
+    status, out, err = run(*SMALL, "rank=2", "hydra.verbose=true")
+    assert status == 0, err
+    assert 'browse: mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"' in out
+    configs = [path.read_text() for path in tmp_path.rglob("config.yaml") if path.parent.name != ".hydra"]
+    assert len(configs) == 2
+    assert all("uri: sqlite:///store/mlflow.db?***" in config for config in configs)
+
+
 @pytest.mark.parametrize(("error", "status"), [(DataError, 2), (RuntimeError, 1)])
 def test_no_file_of_a_multirun_has_a_password_of_an_error(run, tmp_path, monkeypatch, error, status):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
