@@ -1,5 +1,8 @@
 """Tables fit the terminal, and nothing is lost or torn by it."""
 
+import subprocess
+import sys
+
 import pytest
 from rich.cells import cell_len
 
@@ -104,3 +107,20 @@ def test_a_line_to_copy_stays_in_one_piece(monkeypatch, capsys):
     line = "browse: mlflow ui --backend-store-uri 'sqlite:////a folder/mlflow.db'"
     print_line(line)
     assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_a_reader_that_closes_the_pipe_stops_nothing():
+    code = (
+        "from edlae_sweeps.console import print_line, print_table\n"
+        "input()\n"
+        "print_line('a')\n"
+        "print_table('b', ['c'], [['d']])\n"
+        "raise SystemExit(7)"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.close()
+        process.stdin.write("\n")
+        process.stdin.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 7

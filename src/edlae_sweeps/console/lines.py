@@ -1,11 +1,25 @@
 """Lines on standard output."""
 
+import os
+import sys
+
 from rich.console import Console
+
+from edlae_sweeps.imports import override
+
+
+class Output(Console):
+    """Standard output; a reader that has closed the pipe, such as head, is no error."""
+
+    @override
+    def on_broken_pipe(self) -> None:
+        """Let the rest of the output go nowhere; rich would end the process with status 1."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_line(text: str) -> None:
     """Print one line to standard output unchanged, however long: what is to be copied stays in one piece."""
-    Console(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
+    Output(soft_wrap=True, markup=False, highlight=False, emoji=False).print(text)
 
 
 def printable(text: str) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edlae_sweeps.console.lines import print_line, printable
+from edlae_sweeps.console.lines import Output, print_line, printable
 
 # Of a file or a pipe that nobody watches.
 _NO_TERMINAL = 100
@@ -144,11 +143,11 @@ def _print_part(columns: Sequence[_Column], layout: _Layout, width: int) -> None
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, row))
     # A dumb terminal has its own idea of the width unless it is given the height too.
-    Console(width=max(width, total), height=len(columns) + 1).print(table)
+    Output(width=max(width, total), height=len(columns) + 1).print(table)
 
 
 def _terminal_width() -> int:
     """The width of the terminal in characters, or what the variable COLUMNS says."""
     if not (os.environ.get("COLUMNS") or any(map(os.isatty, range(3)))):
         return _NO_TERMINAL
-    return max(_LEAST_WIDTH, Console().width)
+    return max(_LEAST_WIDTH, Output().width)
