@@ -1,13 +1,10 @@
-import hashlib
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from reference import split as reference_split
-from scipy.sparse import csr_array
 
-from edlae_sweeps.datasets import Interactions, base
+from edlae_sweeps.datasets import Interactions
 from edlae_sweeps.datasets.base import part_digest
 from edlae_sweeps.datasets.protocol import prepare
 from edlae_sweeps.datasets.sources.debian import Debian
@@ -120,11 +117,3 @@ def test_the_debian_split_equals_the_golden_one_to_the_row(debian, golden):
         assert matrix.nnz == expected["rows"]
         assert (rows.min(), rows.max()) == (expected["uid_min"], expected["uid_max"])
         assert part_digest(matrix, first_user) == expected["sha256"]
-
-
-@pytest.mark.parametrize("rows", [1, 3, 10, 16])
-def test_the_digest_of_a_part_does_not_depend_on_the_rows_that_are_hashed_at_once(monkeypatch, rows):
-    matrix = csr_array((np.random.default_rng(0).random((10, 7)) < 0.4).astype(np.float32))
-    pairs = np.stack(matrix.nonzero(), axis=1) + [5, 0]
-    monkeypatch.setattr(base, "_ROWS_TO_HASH", rows)
-    assert part_digest(matrix, 5) == hashlib.sha256(pairs.astype("<i4").tobytes()).hexdigest()
