@@ -10,7 +10,7 @@ import pytest
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from edlae_sweeps.errors import TrackingError
-from edlae_sweeps.tracking import Store
+from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.tracking.creation import database_file
 
 
@@ -41,6 +41,12 @@ def test_a_failure_leaves_no_database(tmp_path, monkeypatch):
 )
 def test_the_file_of_a_database(uri, file):
     assert database_file(uri) == (file and Path(file))
+
+
+def test_a_database_that_is_there_is_kept(tmp_path, new_store):
+    new_store(tmp_path)
+    Store(None, tmp_path).experiment("data", DatasetRecord("data", "d" * 64), [])
+    assert Store(None, tmp_path).existing() == ["data"]
 
 
 @pytest.mark.parametrize("uri", [None, "elsewhere/runs.db"])
