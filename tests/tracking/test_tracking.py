@@ -75,6 +75,30 @@ def test_a_signal_while_a_run_is_created_or_closed_leaves_none_running(tmp_path,
     assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
 
 
+def test_a_signal_waits_for_the_end_of_a_write_to_a_database(tmp_path, new_store, monkeypatch):
+    """In the middle of a transaction, it could leave the database locked."""
+    original = MlflowClient.log_batch
+
+    def interrupted(client, run_id, metrics=(), **others):
+        if metrics:
+            signal.raise_signal(signal.SIGINT)
+        original(client, run_id, metrics, **others)
+
+    new_store(tmp_path)
+    store = Store(None, tmp_path)
+    experiment = store.experiment("data", RECORD, [])
+    monkeypatch.setattr(MlflowClient, "log_batch", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}) as run:
+            run.log(metrics={"a": 1.0})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    stored = MlflowClient(store.uri).get_run(run.id)
+    assert stored.info.status == "KILLED"
+    assert stored.data.metrics == {"a": 1.0}
+
+
 def test_only_runs_whose_process_is_gone_are_closed(tmp_path, new_store, caplog):
     new_store(tmp_path)
     store = Store(None, tmp_path)

@@ -20,7 +20,7 @@ from edlae_sweeps.tracking.commit import source_commit
 from edlae_sweeps.tracking.datasets import DatasetRecord, dataset_input
 from edlae_sweeps.tracking.heartbeat import beating
 from edlae_sweeps.tracking.lease import Busy
-from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
+from edlae_sweeps.tracking.opening import is_server, one_line_errors, unconflicted
 from edlae_sweeps.tracking.watch import PARENT, SOURCE
 
 # Slurm, through submitit, announces a time limit by the last two.
@@ -43,7 +43,7 @@ class Run:
 
     def describe(self, params: Mapping[str, object], dataset: DatasetRecord, files: Iterable[Path]) -> None:
         """Log what is known before the computation, so that a run that fails can be understood and repeated."""
-        with one_line_errors(self._uri):
+        with _writing(self._uri):
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
             # MLflow looks for the data set, then adds it; so do other processes at the same time.
             unconflicted(lambda: self._client.log_inputs(self.id, [dataset_input(dataset)]))
@@ -52,7 +52,7 @@ class Run:
     def fill(self, params: Mapping[str, object], metrics: Sequence[tuple[str, float, int]]) -> None:
         """Log parameters and metrics (name, value, step) in one request, if they are within MLflow's limits for one."""
         now = int(time.time() * 1000)
-        with one_line_errors(self._uri):
+        with _writing(self._uri):
             self._client.log_batch(
                 self.id,
                 metrics=[Metric(key, value, now, step) for key, value, step in metrics],
@@ -79,7 +79,7 @@ class Run:
             Metric(key, value, now, step) for key, values in history.items() for step, value in enumerate(values, 1)
         ]
         steps += [Metric(key, value, now, _after(history.get(key))) for key, value in metrics.items()]
-        with one_line_errors(self._uri):
+        with _writing(self._uri):
             self._client.log_batch(self.id, steps, tags=[RunTag(key, value) for key, value in tags.items()])
         self.upload(files)
 
@@ -162,6 +162,17 @@ def live_run(
                     run.withdraw()
                 else:
                     run.end(status, failure)
+
+
+@contextmanager
+def _writing(uri: str) -> Iterator[None]:
+    """A block that writes to the store, with errors in one line.
+
+    If that is a database, a stop waits for its end: amid a transaction, it may leave the database locked, and the run
+    can't be closed then. A server ends transactions by itself, and may take minutes to answer.
+    """
+    with one_line_errors(uri), nullcontext() if is_server(uri) else stops_deferred():
+        yield
 
 
 @contextmanager
