@@ -19,6 +19,7 @@ def workers_of(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_coordinators_and_workers_that_are_killed(start, tmp_path, new_store):
     moments = random.Random(0)
     finish(start, tmp_path / "alone")

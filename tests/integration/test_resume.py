@@ -47,6 +47,7 @@ def check_same(stormy: Path, calm: Path, expected: list[dict]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_a_sweep_that_is_stopped_again_and_again(start, tmp_path, new_store):
     moments = random.Random(0)
     calm, stormy = tmp_path / "calm", tmp_path / "stormy"

@@ -41,8 +41,14 @@ def check_default_budget(method, data: TrainingData, prepared: Prepared) -> None
         assert other["objective"] == pytest.approx(fit["objective"], rel=0.005)
 
 
+# The others share the products, and their own part is checked on small problems.
+_OTHERS = (Unconstrained(l2=10, dropout=0.1), Relaxed(l2=10, dropout=0.1))
+
+
 @pytest.mark.parametrize(
-    "method", [Closed(l2=10, dropout=0.1), Unconstrained(l2=10, dropout=0.1), Relaxed(l2=10, dropout=0.1)], ids=repr
+    "method",
+    [Closed(l2=10, dropout=0.1), *(pytest.param(method, marks=pytest.mark.soak) for method in _OTHERS)],
+    ids=repr,
 )
 def test_the_default_budget_loses_nothing_that_matters(method, data, debian):
     check_default_budget(method, data, debian)

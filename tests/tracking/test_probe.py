@@ -3,6 +3,7 @@
 import _thread
 import http.server
 import logging
+import signal
 import socket
 import sqlite3
 import sys
@@ -122,7 +123,15 @@ def test_a_database_that_stays_locked_is_an_error_in_the_end(tmp_path, patience)
     )
 
 
-@pytest.mark.usefixtures("patience")
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C interrupts the test, even if the tests run with it ignored, as under nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("patience", "heard")
 def test_a_signal_ends_the_wait_for_a_locked_database(tmp_path):
     path = tmp_path / "mlflow.db"
     with locked(path), when_told(_thread.interrupt_main) as lines, pytest.raises(KeyboardInterrupt):
