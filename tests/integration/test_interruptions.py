@@ -127,7 +127,8 @@ def test_a_server_that_dies_during_the_job_costs_no_result(start, tmp_path, data
     load(Debian(), data_dir)
     (tmp_path / "mlruns").mkdir()
     with mlflow_server(tmp_path) as (server, uri):
-        job = start("rank=[10,20,full]", f"tracking.uri={uri}")
+        # MLflow's default number of retries takes most of a minute more.
+        job = start("rank=[10,20,full]", f"tracking.uri={uri}", MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
         seen = threading.Event()
         lines: list[str] = []
 

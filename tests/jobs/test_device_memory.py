@@ -12,12 +12,12 @@ from edlae_sweeps.errors import ConfigError, DeviceMemoryError
 from edlae_sweeps.jobs.gram import choose_gram
 from edlae_sweeps.jobs.limits import memory_needed
 from edlae_sweeps.jobs.refit import refit_all
-from edlae_sweeps.jobs.registration import best_cell
+from edlae_sweeps.jobs.registration import candidate_of
 from edlae_sweeps.linalg import device
 from edlae_sweeps.methods import Admm, Closed, Deep, Denoising
 from edlae_sweeps.resources import GIB, PROCESS_BYTES, Resources
 from edlae_sweeps.settings import Optuna, Processes, Settings, Tracking, recorded_settings
-from edlae_sweeps.tracking import Store
+from edlae_sweeps.tracking import DatasetRecord, Store
 from edlae_sweeps.workers import Bench, PointTask, evaluate_point
 
 torch = pytest.importorskip("torch")
@@ -117,7 +117,9 @@ def test_gram_auto_is_dense_if_that_fits_onto_the_gpu(gpu, chosen):
 def test_a_refit_settles_the_device_and_takes_a_recorded_gpu_as_auto(run, gpu, small, tmp_path, caplog):
     run(Closed(), rank=5, device="cuda")
     tracking = Tracking(dir=str(tmp_path / "mlruns"))
-    candidate = best_cell(Store(tracking.uri, Path(tracking.dir)), small.label, None)
+    store = Store(tracking.uri, Path(tracking.dir))
+    experiment = store.experiment(small.label, DatasetRecord(small.label, ""), [])
+    candidate = candidate_of(experiment, *experiment.cells())
     config = {"dataset": vars(small), "seed": 0, "device": "cuda"}
     settings = recorded_settings(candidate.cell.params, config, str(tmp_path / "data"), tracking)
     assert settings.device == "auto"

@@ -66,6 +66,7 @@ def test_the_order_of_finishing_does_not_matter(job, records, cells, shuffled, s
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_a_search_that_is_stopped_again_and_again(job, records, cells, shuffled):
     job("rank=[2,5]", *SEARCH, store="alone")
     for seed, most in enumerate((2, 2, 1)):
