@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.soak [--jobs 500] [--writers 8] [--postgres]
 
-Each job is a command of its own that fits two ranks: three runs in the store. A quarter of an hour on two cores. Fails if
-a job fails, a result is missing or doubled, or a run is left RUNNING.
+Each job is a command of its own that fits two ranks: three runs in the store. A quarter of an hour on two cores. Fails
+if a job fails, a result is missing or doubled, or a run is left RUNNING.
 """
 
 import argparse
