@@ -15,7 +15,7 @@ from edlae_sweeps.serving.champion import Comparison, compare
 from edlae_sweeps.serving.registry import Registry, Version, check_name
 from edlae_sweeps.settings import Refit, command, dataset_overrides
 from edlae_sweeps.tracking import DatasetRecord, Experiment, Store, StoredRun, warn_of
-from edlae_sweeps.tracking.runs import stops_deferred
+from edlae_sweeps.tracking.stops import stops_deferred
 
 _METRIC = "validation/ndcg_100"
 # Cells that agree in these have the same users.

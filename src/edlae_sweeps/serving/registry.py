@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow import MlflowClient
 from mlflow.entities import LoggedModel
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -14,6 +13,7 @@ from sqlalchemy import make_url
 
 from edlae_sweeps.errors import DataError
 from edlae_sweeps.settings import hydra_text, masked_uri, shell_line
+from edlae_sweeps.tracking.client import open_client
 from edlae_sweeps.tracking.opening import one_line_errors
 from edlae_sweeps.tracking.probe import probe
 
@@ -44,7 +44,7 @@ class Registry:
         """`uri` is that of a store that can be reached."""
         self._uri = uri
         with one_line_errors(uri):
-            self._client = MlflowClient(uri)
+            self._client = open_client(uri)
 
     def champions(self) -> list[str]:
         """The names of the models that have a champion."""

@@ -16,8 +16,8 @@ from edlae_sweeps.process import process_tags
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
-from edlae_sweeps.tracking.runs import stops_deferred
 from edlae_sweeps.tracking.source import KeptModel, Source
+from edlae_sweeps.tracking.stops import stops_deferred
 from edlae_sweeps.tracking.watch import PARENT, SOURCE, pages
 
 # Tag of a copy: the id of the run that was first copied, however many stores ago.

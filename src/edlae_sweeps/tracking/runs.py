@@ -1,9 +1,8 @@
 """The life of one run, whatever ends it."""
 
 import logging
-import signal
-import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -20,11 +19,10 @@ from edlae_sweeps.tracking.commit import source_commit
 from edlae_sweeps.tracking.datasets import DatasetRecord, dataset_input
 from edlae_sweeps.tracking.heartbeat import beating
 from edlae_sweeps.tracking.lease import Busy
-from edlae_sweeps.tracking.opening import is_server, one_line_errors, unconflicted
+from edlae_sweeps.tracking.opening import one_line_errors, unconflicted
+from edlae_sweeps.tracking.stops import stops_deferred
 from edlae_sweeps.tracking.watch import PARENT, SOURCE
 
-# Slurm, through submitit, announces a time limit by the last two.
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # Characters of a tag, the smallest limit of MLflow's stores.
 _MOST_CHARACTERS = 5000
 # Seconds between two samples of the system metrics.
@@ -43,7 +41,7 @@ class Run:
 
     def describe(self, params: Mapping[str, object], dataset: DatasetRecord, files: Iterable[Path]) -> None:
         """Log what is known before the computation, so that a run that fails can be understood and repeated."""
-        with _writing(self._uri):
+        with one_line_errors(self._uri):
             self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
             # MLflow looks for the data set, then adds it; so do other processes at the same time.
             unconflicted(lambda: self._client.log_inputs(self.id, [dataset_input(dataset)]))
@@ -52,7 +50,7 @@ class Run:
     def fill(self, params: Mapping[str, object], metrics: Sequence[tuple[str, float, int]]) -> None:
         """Log parameters and metrics (name, value, step) in one request, if they are within MLflow's limits for one."""
         now = int(time.time() * 1000)
-        with _writing(self._uri):
+        with one_line_errors(self._uri):
             self._client.log_batch(
                 self.id,
                 metrics=[Metric(key, value, now, step) for key, value, step in metrics],
@@ -79,7 +77,7 @@ class Run:
             Metric(key, value, now, step) for key, values in history.items() for step, value in enumerate(values, 1)
         ]
         steps += [Metric(key, value, now, _after(history.get(key))) for key, value in metrics.items()]
-        with _writing(self._uri):
+        with one_line_errors(self._uri):
             self._client.log_batch(self.id, steps, tags=[RunTag(key, value) for key, value in tags.items()])
         self.upload(files)
 
@@ -149,8 +147,10 @@ def live_run(
     except Busy:
         status = "WITHDRAWN"
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         status = "KILLED"
+        # They hold the cursor of a read that was interrupted, and with it SQLite's lock.
+        traceback.clear_frames(stop.__traceback__)
         raise
     except Exception as error:
         failure = error
@@ -162,35 +162,3 @@ def live_run(
                     run.withdraw()
                 else:
                     run.end(status, failure)
-
-
-@contextmanager
-def _writing(uri: str) -> Iterator[None]:
-    """A block that writes to the store, with errors in one line.
-
-    If that is a database, a stop waits for its end: amid a transaction, it may leave the database locked, and the run
-    can't be closed then. A server ends transactions by itself, and may take minutes to answer.
-    """
-    with one_line_errors(uri), nullcontext() if is_server(uri) else stops_deferred():
-        yield
-
-
-@contextmanager
-def stops_deferred() -> Iterator[None]:
-    """Delay signals to stop until the block ends, so that no run is half made or half closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[int] = []
-    previous = {number: signal.getsignal(number) for number in _STOPS}
-    for number, handler in previous.items():
-        if handler not in (signal.SIG_IGN, None):
-            signal.signal(number, lambda number, _: pending.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            if handler is not None:
-                signal.signal(number, handler)
-        for signum in pending:
-            signal.raise_signal(signum)

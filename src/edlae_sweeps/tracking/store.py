@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from edlae_sweeps.errors import TrackingError
 from edlae_sweeps.settings import STORE, masked_uri, shell_line, shell_uri
+from edlae_sweeps.tracking.client import open_client
 from edlae_sweeps.tracking.creation import create_database, database_file
 from edlae_sweeps.tracking.datasets import DatasetRecord
 from edlae_sweeps.tracking.experiment import Experiment
 from edlae_sweeps.tracking.moved import follow_move
 from edlae_sweeps.tracking.opening import database_uri, is_server, one_line_errors
 from edlae_sweeps.tracking.probe import probe
-from edlae_sweeps.tracking.runs import stops_deferred
+from edlae_sweeps.tracking.stops import stops_deferred
 from edlae_sweeps.tracking.view import page
 from edlae_sweeps.tracking.watch import Watch, close_all
 
@@ -51,7 +51,7 @@ class Store:
                 if file:
                     create_database(file)
                 follow_move(self.uri, self._directory)
-                self._client = MlflowClient(self.uri)
+                self._client = open_client(self.uri)
                 self._client.search_experiments(max_results=1)
 
     def experiment(self, name: str, dataset: DatasetRecord, context: Sequence[Path]) -> Experiment:
