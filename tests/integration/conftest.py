@@ -62,6 +62,8 @@ def mlflow_server(folder: Path, database: str = "sqlite:///mlruns/mlflow.db") ->
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", *store, *address],
         cwd=folder,
+        # Seven processes that evaluate language models, each with MLflow's imports.
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
