@@ -130,10 +130,12 @@ def test_files_that_are_not_tables_are_refused(tmp_path: Path, name):
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv.gz", "x.parquet"])
-def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path, name):
+@pytest.mark.parametrize("role", ["user", "item", "rating"])
+def test_a_missing_column_is_named_with_its_key_and_the_existing_ones(tmp_path: Path, name, role):
     path = write(tmp_path, name)
-    with pytest.raises(DataError, match=r"no column userId: choose from .*user.*item"):
-        settings(path, user_column="userId").read(tmp_path)
+    columns = {"rating_column": "rating", f"{role}_column": "other"}
+    with pytest.raises(DataError, match=rf"no column other: set dataset\.{role}_column to one of .*user.*item"):
+        settings(path, **columns, min_rating=1).read(tmp_path)
 
 
 def test_values_of_the_wrong_type_are_refused(tmp_path: Path):

@@ -60,7 +60,7 @@ def _check_schema(schema: pa.Schema, columns: Columns, path: Path) -> None:
     """Raise DataError if a column is missing or its type can't be used."""
     for name in columns.names:
         if name not in schema.names:
-            raise DataError(_missing(str(path), name, schema.names))
+            raise DataError(_missing(str(path), columns, name, schema.names))
         if schema.names.count(name) > 1:
             raise DataError(_repeated(str(path), name))
     for name in (columns.user, columns.item):
@@ -98,7 +98,7 @@ def _text_error(source: Source, text: Text, columns: Columns, error: BaseExcepti
     if isinstance(error, pa.ArrowKeyError):
         header = _header(source, text)
         name = next((name for name in columns.names if name not in header), columns.names[0])
-        return DataError(_missing(source.name, name, header))
+        return DataError(_missing(source.name, columns, name, header))
     rows = 0
     if isinstance(error, pa.ArrowInvalid):
         try:
@@ -148,8 +148,9 @@ def _header(source: Source, text: Text) -> list[str]:
     return line.split(text.delimiter)
 
 
-def _missing(name: str, column: str, known: list[str]) -> str:
-    return f"{name} has no column {column}: choose from {', '.join(known)[:300]}"
+def _missing(name: str, columns: Columns, column: str, known: list[str]) -> str:
+    role = next(role for role in ("user", "item", "rating") if getattr(columns, role) == column)
+    return f"{name} has no column {column}: set dataset.{role}_column to one of {', '.join(known)[:300]}"
 
 
 def _repeated(name: str, column: str) -> str:
