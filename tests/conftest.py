@@ -1,5 +1,6 @@
 """Shared by all tests: the shipped data set, prepared once, and small random problems."""
 
+import gc
 import json
 import os
 import shutil
@@ -21,6 +22,12 @@ from edlae_sweeps.datasets import Debian, Prepared, load, load_gram
 # The machine may be slow or busy: no test depends on time.
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("default")
+
+
+def pytest_collection_finish() -> None:
+    """The modules stay to the end: each job, which collects the garbage first, would look at all their objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +55,15 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None
             shutil.copy(database, folder / "mlflow.db")
 
     return copy
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty files for the pictures of a search: to draw them takes longer than to search on small data."""
+    from edlae_sweeps import plots
+
+    for name in ("plot_landscape", "plot_history"):
+        monkeypatch.setattr(plots, name, lambda *arguments: arguments[-1].touch())
 
 
 @pytest.fixture(autouse=True)

@@ -26,8 +26,10 @@ SMALL = ("dataset=synthetic", "dataset.n_users=600", "dataset.n_items=60", "data
 
 
 @pytest.fixture
-def job(tmp_path: Path, new_store) -> Callable:
+def job(tmp_path: Path, new_store, request: pytest.FixtureRequest) -> Callable:
     """Run a job in this process, in the store of the given name."""
+    if "picture" not in request.node.name:
+        request.getfixturevalue("no_pictures")
 
     def call(*overrides: str, store: str = "a") -> list:
         register()

@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -42,10 +43,15 @@ def clean_outputs(folder: Path) -> None:
 
 def write_context(folder: Path, composed: Mapping[str, str]) -> list[Path]:
     """Write the composed configuration and environment.json, which a run can be repeated from; list the files."""
-    # Each access to the metadata reads the file again.
-    packages = sorted({(data["Name"], data["Version"]) for data in (dist.metadata for dist in distributions())})
-    environment = {"platform": platform.platform(), "packages": dict(packages)}
+    environment = {"platform": platform.platform(), "packages": _packages()}
     return _write_texts(folder, {**composed, "environment.json": json.dumps(environment, indent=2)})
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """The version of each package that is installed."""
+    # Each access to the metadata reads the file again.
+    return dict(sorted({(data["Name"], data["Version"]) for data in (dist.metadata for dist in distributions())}))
 
 
 def write_result(result: Result, per_user: PerUser, beta: Vector | None, folder: Path) -> list[Path]:
