@@ -24,8 +24,13 @@ settings.register_profile("default", deadline=None, max_examples=60, derandomize
 settings.load_profile("default")
 
 
-def pytest_collection_finish() -> None:
-    """The modules stay to the end: each job, which collects the garbage first, would look at all their objects."""
+@pytest.fixture(autouse=True)
+def _frozen() -> None:
+    """What is left by earlier tests is not searched for garbage again.
+
+    MLflow keeps all databases, each with its compiled queries: millions of objects at the end. Each job begins with a
+    collection.
+    """
     gc.collect()
     gc.freeze()
 
