@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.kills [--kills 100] [--seed 0] [--postgres]
 
-Each round starts one of the commands below on a new cache and, without --postgres, in a new store. SIGKILL, SIGTERM or
-SIGINT stops it at a random moment of the time that it takes alone; the same command continues. At the end there must be
-what one uninterrupted command left:
+Each round starts one of the commands below on a new cache and, without --postgres, in a new store. SIGKILL, SIGTERM,
+SIGHUP or SIGINT stops it at a random moment of the time that it takes alone; the same command continues. At the end
+there must be what one uninterrupted command left:
 
 lost      evaluations and cells that are missing, or that have other values
 doubled   evaluations and cells that are there more than once
-RUNNING   runs that still claim to be computed
+RUNNING   runs that still claim to be computed, at the end or after a stop other than SIGKILL
 damaged   files under their final name that can't be read, or don't agree with the store
 """
 
@@ -47,7 +47,7 @@ COMMANDS = {
                               "parallel.workers=2"),
     "a fit with its model": ("rank=full", "save_model=true", "skip_finished=true"),
 }  # fmt: skip
-SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 # Then the command may finish: a store that is killed and continued over and over is another thing than many stores.
 KILLS_A_ROUND = 5
 
@@ -110,6 +110,11 @@ def finished(uri: str, name: str) -> dict[str, tuple[tuple[str, str], dict[str, 
         for run in runs
         if run.data.tags["kind"] in ("cell", "evaluation")
     }
+
+
+def left_running(uri: str, name: str, pid: int) -> int:
+    """The number of RUNNING runs of a process that has ended."""
+    return sum(run.info.status == "RUNNING" and run.data.tags.get("pid") == str(pid) for run in runs_of(uri, name))
 
 
 def check(findings: Findings, expected: dict, seen: set[str], uri: str, name: str, folder: Path) -> None:
@@ -208,6 +213,8 @@ class Storm:
             self.findings.kills[how.name] += 1
             if self.server or (folder / "mlruns" / "mlflow.db").exists():
                 seen |= finished(self.uri(folder), name).keys()
+                if how != signal.SIGKILL:
+                    self.findings.running += left_running(self.uri(folder), name, process.pid)
         finish(start(COMMANDS[what], name, folder, self.server), folder)
         self.findings.rounds += 1
         check(self.findings, expected, seen, self.uri(folder), name, folder)
