@@ -87,7 +87,8 @@ def run_app(
                 hydra.main(**MAIN, config_path=str(conf_dir()), config_name=config_name)(task)()
         except KeyboardInterrupt as stop:
             name = str(stop) if isinstance(stop, Stopped) else "Ctrl-C"
-            end(f"stopped by {name}", SIGNAL_STATUS + getattr(stop, "signum", signal.SIGINT))
+            said = "; ".join([f"stopped by {name}", *getattr(stop, "__notes__", ())])
+            end(said, SIGNAL_STATUS + getattr(stop, "signum", signal.SIGINT))
         except Exception as error:
             if isinstance(error, BrokenPipeError) and not flush_output():
                 end("", SIGNAL_STATUS + signal.SIGPIPE)

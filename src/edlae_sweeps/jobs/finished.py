@@ -41,6 +41,10 @@ def complete(job: Job, skip: bool) -> dict[Rank, Result]:
             computed = compute(dataclasses.replace(job, ranks=rest, lease=lease))
         except Busy:
             continue
+        except KeyboardInterrupt as stop:
+            if not skip and len(job.ranks) > 1:
+                stop.add_note("add skip_finished=true to keep the ranks that are finished")
+            raise
         return {**_results(job, done), **dict(zip(rest, computed, strict=True))}
 
 
