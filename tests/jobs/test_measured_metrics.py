@@ -146,7 +146,8 @@ def test_a_search_by_another_metric(job, metric, best):
         folder = job.outputs[-1] / result.name
         with (folder / "evaluations.csv").open(encoding="utf-8") as file:
             assert best(float(row[metric]) for row in csv.DictReader(file)) == pytest.approx(value)
-        assert (folder / "landscape.png").stat().st_size > 0
+        for name in ("landscape.png", "history.png"):
+            assert (folder / name).read_bytes().startswith(b"\x89PNG")
     for run in evaluations:
         assert {name for name in run.data.metrics if name.startswith("validation/")} == measured
     assert parent.data.metrics[f"best/validation_{metric}"] == pytest.approx(best(values))

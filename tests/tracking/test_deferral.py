@@ -45,6 +45,45 @@ def life_of_a_run(experiment, file) -> None:
         run.log(metrics={"a": 1.0}, tags={"b": "c"}, files=[file])
 
 
+@pytest.mark.parametrize("moment", ["create_run", "set_terminated"])
+def test_a_signal_while_a_run_is_created_or_closed_leaves_none_running(tmp_path, new_store, monkeypatch, moment):
+    original = getattr(MlflowClient, moment)
+
+    def interrupted(*args, **kwargs):
+        done = original(*args, **kwargs) if moment == "create_run" else None
+        signal.raise_signal(signal.SIGINT)
+        return done if moment == "create_run" else original(*args, **kwargs)
+
+    new_store(tmp_path)
+    store = Store(None, tmp_path)
+    experiment = store.experiment("data", RECORD, [])
+    monkeypatch.setattr(MlflowClient, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}):
+        pass
+    monkeypatch.undo()
+    (run,) = MlflowClient(store.uri).search_runs([experiment.id])
+    assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
+
+
+def test_a_signal_waits_for_the_end_of_a_write_to_a_database(tmp_path, new_store, monkeypatch):
+    original = MlflowClient.log_batch
+
+    def interrupted(client, run_id, metrics=(), **others):
+        if metrics:
+            signal.raise_signal(signal.SIGINT)
+        original(client, run_id, metrics, **others)
+
+    new_store(tmp_path)
+    store = Store(None, tmp_path)
+    experiment = store.experiment("data", RECORD, [])
+    monkeypatch.setattr(MlflowClient, "log_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}) as run:
+        run.log(metrics={"a": 1.0})
+    stored = MlflowClient(store.uri).get_run(run.id)
+    assert stored.info.status == "KILLED"
+    assert stored.data.metrics == {"a": 1.0}
+
+
 @pytest.mark.parametrize(("moment", "step"), [("commit", 1), ("after_cursor_execute", 4)])
 def test_a_stop_at_any_moment_leaves_a_closed_run(tmp_path, new_store, moment, step):
     """A commit that is interrupted leaves its session open, and the database locked for who closes the run."""

@@ -1,5 +1,4 @@
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -48,55 +47,6 @@ def test_the_end_of_the_block_decides_the_status(tmp_path, new_store, stop, stat
     assert stored.data.params == {"a": "1"}
     assert stored.inputs.dataset_inputs[0].dataset.name == "data"
     assert stored.data.tags.get("error") == ("ValueError: why" if isinstance(stop, ValueError) else None)
-
-
-@pytest.mark.parametrize("moment", ["create_run", "set_terminated"])
-def test_a_signal_while_a_run_is_created_or_closed_leaves_none_running(tmp_path, new_store, monkeypatch, moment):
-    original = getattr(MlflowClient, moment)
-
-    def interrupted(*args, **kwargs):
-        done = original(*args, **kwargs) if moment == "create_run" else None
-        signal.raise_signal(signal.SIGINT)
-        return done if moment == "create_run" else original(*args, **kwargs)
-
-    new_store(tmp_path)
-    store = Store(None, tmp_path)
-    experiment = store.experiment("data", RECORD, [])
-    monkeypatch.setattr(MlflowClient, moment, interrupted)
-    # Ctrl-C may be ignored here, as shells without job control start their programs.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}):
-            pass
-    finally:
-        signal.signal(signal.SIGINT, before)
-    monkeypatch.undo()
-    (run,) = MlflowClient(store.uri).search_runs([experiment.id])
-    assert run.info.status == ("KILLED" if moment == "create_run" else "FINISHED")
-
-
-def test_a_signal_waits_for_the_end_of_a_write_to_a_database(tmp_path, new_store, monkeypatch):
-    """In the middle of a transaction, it could leave the database locked."""
-    original = MlflowClient.log_batch
-
-    def interrupted(client, run_id, metrics=(), **others):
-        if metrics:
-            signal.raise_signal(signal.SIGINT)
-        original(client, run_id, metrics, **others)
-
-    new_store(tmp_path)
-    store = Store(None, tmp_path)
-    experiment = store.experiment("data", RECORD, [])
-    monkeypatch.setattr(MlflowClient, "log_batch", interrupted)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), experiment.run("name", {}, {}) as run:
-            run.log(metrics={"a": 1.0})
-    finally:
-        signal.signal(signal.SIGINT, before)
-    stored = MlflowClient(store.uri).get_run(run.id)
-    assert stored.info.status == "KILLED"
-    assert stored.data.metrics == {"a": 1.0}
 
 
 def test_only_runs_whose_process_is_gone_are_closed(tmp_path, new_store, caplog):

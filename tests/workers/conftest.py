@@ -32,7 +32,7 @@ def settings() -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def job(tmp_path: Path, new_store, settings, no_pictures) -> Callable[..., list]:  # noqa: ARG001
+def job(tmp_path: Path, new_store, settings) -> Callable[..., list]:
     """Run a job in the store of the given name."""
 
     def call(*overrides: str, store: str = "a") -> list:

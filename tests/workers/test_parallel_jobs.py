@@ -15,6 +15,8 @@ from edlae_sweeps.workers import Died, Pool
 SEARCH = ("tune=optuna", "tune.n_trials=7", "tune.batch=3")
 TWO = ("parallel=processes", "parallel.workers=2")
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 class Shuffled(Pool):
     """Workers that finish in a random order, stop the job after `most` tasks, and die at the tasks `deadly`."""

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -147,10 +146,8 @@ def live_run(
     except Busy:
         status = "WITHDRAWN"
         raise
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         status = "KILLED"
-        # They hold the cursor of a read that was interrupted, and with it SQLite's lock.
-        traceback.clear_frames(stop.__traceback__)
         raise
     except Exception as error:
         failure = error
