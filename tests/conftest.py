@@ -4,7 +4,8 @@ import gc
 import json
 import os
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Tests that run side by side share the processors. NumPy reads it when it is imported, and so do child processes.
@@ -60,6 +61,14 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None
             shutil.copy(database, folder / "mlflow.db")
 
     return copy
+
+
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C interrupts the test, even if the tests run with it ignored, as under nohup."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

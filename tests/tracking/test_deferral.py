@@ -15,13 +15,7 @@ from edlae_sweeps.tracking.stops import stops_deferred
 
 RECORD = DatasetRecord("data", "d" * 64)
 
-
-@pytest.fixture(autouse=True)
-def ctrl_c() -> Iterator[None]:
-    """Ctrl-C raises. It may be ignored here, as shells without job control start their programs."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("heard")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import _thread
 import http.server
 import logging
-import signal
 import socket
 import sqlite3
 import sys
@@ -121,14 +120,6 @@ def test_a_database_that_stays_locked_is_an_error_in_the_end(tmp_path, patience)
     assert str(failure.value).startswith(
         f"tracking database {tmp_path}/mlflow.db can't be written (database is locked)"
     )
-
-
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """Ctrl-C interrupts the test, even if the tests run with it ignored, as under nohup."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("patience", "heard")
