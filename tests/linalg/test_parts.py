@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edlae_sweeps.linalg import column_blocks, team
-from edlae_sweeps.linalg.parts import row_parts
+from edlae_sweeps.linalg.parts import in_threads, row_parts
 from edlae_sweeps.resources import blas_threads
 
 
@@ -30,17 +31,31 @@ def test_parts_run_at_once_with_one_thread_of_blas_each():
         assert each(lambda _: (barrier.wait(), blas_threads())[1], list(range(4))) == [1] * 4
 
 
-def test_a_failure_begins_no_other_parts():
-    begun = []
-    failing = threading.Event()
+@pytest.mark.parametrize("what", ["a part", "the caller"])
+def test_a_failure_begins_no_other_parts(monkeypatch, what):
+    begun, over = [], threading.Event()
+    original = ThreadPoolExecutor.shutdown
+
+    def shutdown(*arguments, **options) -> None:
+        original(*arguments, **options)
+        over.set()
 
     def work(part: int) -> None:
         begun.append(part)
-        if part == 0:
-            failing.set()
-            raise ValueError("the first part fails")
-        failing.wait(30)
+        if part == 0 and what == "a part":
+            raise ValueError("it fails")
+        # Two threads: what is begun runs until the failure has ended the others.
+        over.wait(10)
+        over.set()
 
-    with pytest.raises(ValueError, match="the first part fails"), team(2) as each:
-        each(work, list(range(100_000)))
-    assert len(begun) < 100_000
+    def call() -> None:
+        with in_threads(2) as mapped:
+            results = mapped(work, range(100))
+            if what == "the caller":
+                raise ValueError("it fails")
+            list(results)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+    with pytest.raises(ValueError, match="it fails"):
+        call()
+    assert len(begun) <= 3
